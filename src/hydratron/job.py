@@ -1,0 +1,104 @@
+"""The job folder: the only interface between training and everything that reads it afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+VALID_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+CHECKPOINT_NAME = re.compile(r"step_(\d{8})")
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """Names of the files of one job; nothing is read or created before a method is called."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def sweep(self) -> str:
+        """Name of the folder around it: the W&B group."""
+        return self.path.resolve().parent.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        return self.path / "overrides.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def failure(self) -> Path:
+        return self.path / "failure.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def status(self) -> str:
+        """`completed`, `failed`, `preempted`, `diverged`, or `unfinished` without a result."""
+        result = read_json(self.result)
+        return str(result["status"]) if result else "unfinished"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The checkpoint of the largest step; only whole ones carry such a name."""
+        found = [p for p in self.checkpoints.glob("step_*") if CHECKPOINT_NAME.fullmatch(p.name)]
+        return max(found, key=lambda p: p.name, default=None)
+
+
+def checkpoint_step(path: Path) -> int:
+    """The optimizer step in a checkpoint's name, `step_00000200` -> 200."""
+    match = CHECKPOINT_NAME.fullmatch(path.name)
+    if match is None:
+        raise ValueError(f"{path} is not named step_NNNNNNNN")
+    return int(match.group(1))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file, or None when the file does not exist."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write by rename, so that a reader sees the old file, the new one, or none."""
+    write_text(path, json.dumps(content, indent=2, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write by rename, so that a reader sees the old file, the new one, or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,1 @@
+"""Tensor parallelism (paper, section 3): groups, f and g, layers, loss, random streams."""

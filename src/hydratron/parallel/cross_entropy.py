@@ -1,0 +1,143 @@
+"""Cross-entropy over a vocabulary that is split between ranks, without gathering the logits.
+
+Three all-reduces of one number per token replace an all-gather of V numbers per token (paper,
+section 3).  Sums are fp32.  A negative target belongs to no rank: its loss is finite and means
+nothing in `vocab_parallel_cross_entropy`, and is left out of `vocab_parallel_linear_loss`.
+
+Shapes: n tokens, h hidden, V padded vocabulary, t group size.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from hydratron.parallel.layers import to_compute_type
+from hydratron.parallel.mappings import copy_to_tensor_model_parallel_region
+from hydratron.parallel.mesh import ParallelGroup
+from hydratron.parallel.sharding import share
+
+
+class _Scores(NamedTuple):
+    losses: Tensor  # [n] ln(sum exp z) - z[target], fp32
+    probabilities: Tensor  # [n, V / t] this rank's columns of the softmax, fp32
+    columns: Tensor  # [n] the target's column here, 0 where it is not here
+    owned: Tensor  # [n] whether the target's column is here
+
+
+def _scores(logits: Tensor, targets: Tensor, group: ParallelGroup) -> _Scores:
+    z = logits.float()
+    peak = group.all_reduce(z.amax(dim=-1), dist.ReduceOp.MAX)
+    z = z - peak.unsqueeze(-1)
+    columns = targets - group.rank * z.shape[-1]
+    owned = (columns >= 0) & (columns < z.shape[-1]) & (targets >= 0)
+    columns = columns.masked_fill(~owned, 0)
+    hit = z.gather(-1, columns.unsqueeze(-1)).squeeze(-1).masked_fill(~owned, 0.0)
+    hit = group.all_reduce(hit)
+    exp = z.exp_()
+    total = group.all_reduce(exp.sum(dim=-1))
+    return _Scores(total.log() - hit, exp.div_(total.unsqueeze(-1)), columns, owned)
+
+
+def _logit_gradient(scores: _Scores, upstream: Tensor) -> Tensor:
+    """d loss / d z = (softmax - onehot(target)) * upstream, in the memory of the softmax."""
+    gradient, owned = scores.probabilities, scores.owned.to(scores.probabilities.dtype)
+    gradient.scatter_add_(-1, scores.columns.unsqueeze(-1), -owned.unsqueeze(-1))
+    return gradient.mul_(upstream.unsqueeze(-1))
+
+
+def vocab_parallel_cross_entropy(
+    logits: Tensor, targets: Tensor, group: ParallelGroup, padded_vocab_size: int
+) -> Tensor:
+    """Loss of each token, [n] fp32, from this rank's columns of the logits [n, V / t].
+
+    Raises ValueError when the logits are not V / t wide: gathered logits would give a loss that is
+    off by ln t, and a wrong gradient, without any other sign.
+    """
+    width = share(padded_vocab_size, group.size, "padded_vocab_size")
+    if logits.shape[-1] != width:
+        raise ValueError(
+            f"logits are {logits.shape[-1]} wide, not {padded_vocab_size} / {group.size} = {width}"
+        )
+    losses: Tensor = _CrossEntropy.apply(logits, targets, group)
+    return losses
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, group: ParallelGroup) -> Tensor:
+        scores = _scores(logits, targets, group)
+        ctx.save_for_backward(scores.probabilities, scores.columns, scores.owned)
+        ctx.dtype = logits.dtype
+        return scores.losses
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
+        probabilities, columns, owned = ctx.saved_tensors
+        scores = _Scores(upstream, probabilities.clone(), columns, owned)
+        return _logit_gradient(scores, upstream).to(ctx.dtype), None, None
+
+
+def vocab_parallel_linear_loss(
+    hidden: Tensor, weight: Tensor, targets: Tensor, group: ParallelGroup, chunk_tokens: int
+) -> Tensor:
+    """Sum of the losses of all tokens with a target >= 0, a fp32 scalar, from the hidden states.
+
+    hidden [n, h] (the same on all ranks), weight [V / t, h] (this rank's rows of the tied
+    embedding), targets [n].  The logits of `chunk_tokens` tokens exist at a time: the gradients are
+    made in the forward pass, while the chunk is there, so that nothing is computed twice.
+    """
+    hidden = copy_to_tensor_model_parallel_region(to_compute_type(hidden), group)
+    total: Tensor = _LinearLoss.apply(
+        hidden, weight, targets, group, chunk_tokens, torch.is_grad_enabled()
+    )
+    return total
+
+
+class _LinearLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        group: ParallelGroup,
+        chunk_tokens: int,
+        with_gradient: bool,
+    ) -> Tensor:
+        rows = weight.to(hidden.dtype)
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        hidden_gradient = torch.empty_like(hidden) if with_gradient else None
+        weight_gradient = torch.zeros_like(weight) if with_gradient else None
+        for first in range(0, hidden.shape[0], chunk_tokens):
+            part = slice(first, first + chunk_tokens)
+            counted = (targets[part] >= 0).float()
+            scores = _scores(hidden[part] @ rows.t(), targets[part], group)
+            total += (scores.losses * counted).sum()
+            if hidden_gradient is not None and weight_gradient is not None:
+                gradient = _logit_gradient(scores, counted).to(hidden.dtype)
+                torch.mm(gradient, rows, out=hidden_gradient[part])
+                _accumulate(weight_gradient, gradient, hidden[part])
+        if hidden_gradient is not None and weight_gradient is not None:
+            ctx.save_for_backward(hidden_gradient, weight_gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_gradient, weight_gradient = ctx.saved_tensors
+        return (
+            hidden_gradient * upstream.to(hidden_gradient.dtype),
+            weight_gradient * upstream.to(weight_gradient.dtype),
+            *(None,) * 4,
+        )
+
+
+def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor) -> None:
+    """total += gradient^T hidden, summed in the (wider) type of `total`."""
+    if total.dtype == gradient.dtype:
+        total.addmm_(gradient.t(), hidden)
+    else:
+        total += gradient.t() @ hidden

@@ -1,0 +1,61 @@
+"""Gradients of all ranks as one: averaging over replicas, and the norm without double counting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+
+from hydratron.parallel.mesh import Mesh, ParallelGroup
+
+# One bucket per collective amortises its latency; 25 MB is where torch's own DDP sets it.
+BUCKET_BYTES = 25 * 2**20
+
+
+def average_gradients(gradients: Sequence[Tensor], data: ParallelGroup) -> None:
+    """Replace every gradient by its mean over the replicas, in place, bucket by bucket."""
+    if data.size == 1:
+        return
+    for bucket in _buckets(gradients):
+        flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
+        data.all_reduce(flat).div_(data.size)
+        for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+
+def gradient_norm(
+    sharded: Iterable[Tensor], replicated: Iterable[Tensor], mesh: Mesh, device: torch.device
+) -> Tensor:
+    """The 2-norm of the whole gradient, a fp32 scalar equal on all ranks of a replica.
+
+    Sharded gradients count on every rank; replicated ones only on the first of the group, so that
+    the value is that of one process that holds the whole model.
+    """
+    counted = list(sharded) + (list(replicated) if mesh.tensor.rank == 0 else [])
+    total = torch.zeros((), dtype=torch.float32, device=device)
+    if counted:
+        norms = torch._foreach_norm([gradient.float() for gradient in counted])
+        total = torch.stack(norms).square().sum()
+    return mesh.tensor.all_reduce(total).sqrt()
+
+
+def clip_gradients(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
+    """Scale all gradients by min(1, largest / (norm + 1e-6)), in place."""
+    scale = (largest / (norm + 1e-6)).clamp(max=1.0)
+    if gradients:
+        torch._foreach_mul_(list(gradients), scale)
+
+
+def _buckets(gradients: Sequence[Tensor]) -> Iterable[list[Tensor]]:
+    bucket: list[Tensor] = []
+    size = 0
+    for gradient in gradients:
+        nbytes = gradient.numel() * gradient.element_size()
+        if bucket and (size + nbytes > BUCKET_BYTES or gradient.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(gradient)
+        size += nbytes
+    if bucket:
+        yield bucket

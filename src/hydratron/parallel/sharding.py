@@ -1,0 +1,71 @@
+"""The table that says, by name, how every parameter is split, drawn and decayed.
+
+Attributes on parameters get lost (`to_empty`, pickling, wrapping); names do not.  Initial weights,
+the gradient norm, the optimizer's groups and the checkpoint all read this one table.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hydratron.parallel.mesh import ParallelGroup
+
+
+@dataclass(frozen=True)
+class ParamSpec:
+    """What holds for all parameters whose whole name matches the regular expression `pattern`.
+
+    shard_dim: the dimension that is split over the tensor-parallel ranks; None: whole on each.
+    mean, std: the initial values are N(mean, std^2); std 0 is the constant `mean`.
+    decayed:   whether weight decay applies.
+    vocab:     whether the rows are tokens, so that rows of padding come after the real ones.
+    """
+
+    pattern: str
+    shard_dim: int | None = None
+    mean: float = 0.0
+    std: float = 0.0
+    decayed: bool = False
+    vocab: bool = False
+
+
+class ParamTable:
+    """The specs of one model; every parameter must match exactly one of them."""
+
+    def __init__(self, *specs: ParamSpec) -> None:
+        self.specs = specs
+
+    def __getitem__(self, name: str) -> ParamSpec:
+        found = [spec for spec in self.specs if re.fullmatch(spec.pattern, name)]
+        if len(found) != 1:
+            raise KeyError(f"{name} matches {len(found)} rows of the parameter table, not one")
+        return found[0]
+
+
+def share(size: int, ranks: int, what: str) -> int:
+    """The part of `size` that one of `ranks` ranks holds."""
+    if size % ranks:
+        raise ValueError(f"{what} {size} does not divide by {ranks} tensor-parallel ranks")
+    return size // ranks
+
+
+def shard(full: Tensor, dim: int | None, group: ParallelGroup) -> Tensor:
+    """This rank's part of a whole tensor: a contiguous slice along `dim`, or all of it."""
+    if dim is None or group.size == 1:
+        return full
+    width = share(full.shape[dim], group.size, f"dimension {dim}")
+    return full.narrow(dim, width * group.rank, width)
+
+
+def unshard(parts: list[Tensor], dim: int | None) -> Tensor:
+    """The whole tensor from the parts of all ranks; the inverse of `shard`."""
+    return parts[0] if dim is None else torch.cat(parts, dim=dim)
+
+
+def full_shape(local: torch.Size, dim: int | None, group: ParallelGroup) -> list[int]:
+    """The shape of the whole tensor of which `local` is the shape of one rank's part."""
+    return [n * group.size if i == dim else n for i, n in enumerate(local)]

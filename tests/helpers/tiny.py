@@ -1,0 +1,38 @@
+"""A small GPT for tests, and what a real optimizer step of it would see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hydratron.models.gpt import GPTModel, gpt_parameters
+from hydratron.models.init import initialize, padded
+from hydratron.parallel.mesh import SINGLE, ParallelGroup
+from hydratron.parallel.random import RandomStreams
+
+LAYERS, HIDDEN, HEADS, SEQ, VOCAB = 2, 16, 4, 8, 50
+TABLE = gpt_parameters(LAYERS, init_std=0.2)
+
+
+def tiny_gpt(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> GPTModel:
+    """An initialised model of two layers, its vocabulary of 50 padded to 64."""
+    options: dict[str, Any] = {
+        "num_layers": LAYERS,
+        "hidden_size": HIDDEN,
+        "num_attention_heads": HEADS,
+        "padded_vocab_size": padded(VOCAB, 64),
+        "seq_length": SEQ,
+        "streams": RandomStreams(seed, tensor=group),
+    }
+    model = GPTModel(**(options | changes), group=group)
+    initialize(model, TABLE, seed, group, VOCAB)
+    return model
+
+
+def tiny_batch(samples: int = 3) -> tuple[Tensor, Tensor]:
+    """Random tokens and targets [samples, SEQ], always the same."""
+    generator = torch.Generator().manual_seed(5)
+    batch = torch.randint(0, VOCAB, (samples, SEQ + 1), generator=generator)
+    return batch[:, :-1], batch[:, 1:]

@@ -1,0 +1,108 @@
+"""Small training functions for the launcher's tests: real collectives, no model."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from hydratron.config.schema import Config
+from hydratron.job import JobFolder
+
+
+def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """One row per step; the result tells what this rank saw of its surroundings."""
+    total = torch.ones(())
+    for step in range(1, config.trainer.max_steps + 1):
+        dist.all_reduce(total)
+        if dist.get_rank() == 0:
+            log(folder, step)
+    return {
+        "status": "completed",
+        "step": config.trainer.max_steps,
+        "val/loss": 4.5,
+        "sum": total.item(),
+        "threads": torch.get_num_threads(),
+        "resume_from": resume_from and str(resume_from),
+        "run_id": os.environ["TORCHELASTIC_RUN_ID"],
+        "marker": os.environ.get("MARKER"),
+        "unwanted": [m for m in ("hydra", "omegaconf", "wandb", "rich") if m in sys.modules],
+    }
+
+
+def raise_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """The last rank raises at step 3 while the others wait for it."""
+    log(folder, 3)
+    if _last():
+        raise ValueError("on purpose")
+    dist.barrier()
+    raise AssertionError("not reached")
+
+
+def kill_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """SIGKILL of the last rank while the others wait for it."""
+    if _last():
+        os.kill(os.getpid(), signal.SIGKILL)
+    dist.barrier()
+    raise AssertionError("not reached")
+
+
+def exit_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """The last rank leaves by sys.exit."""
+    if _last():
+        sys.exit(3)
+    dist.barrier()
+    raise AssertionError("not reached")
+
+
+def vanish_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """The last rank leaves without any exception."""
+    if _last():
+        os._exit(7)
+    dist.barrier()
+    raise AssertionError("not reached")
+
+
+def hang(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Every rank says that it runs, then sleeps."""
+    (folder.path / f"running_{dist.get_rank()}").write_text(str(os.getpid()))
+    time.sleep(300)
+    raise AssertionError("not reached")
+
+
+def deaf(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """The last rank raises, the others sleep through SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    dist.barrier()
+    if _last():
+        raise ValueError("on purpose")
+    time.sleep(300)
+    raise AssertionError("not reached")
+
+
+def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Wait for SIGTERM, then end in order."""
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    (folder.path / f"running_{dist.get_rank()}").write_text(str(os.getpid()))
+    while not stopped:
+        time.sleep(0.02)
+    return {"status": "preempted", "step": 1}
+
+
+def log(folder: JobFolder, step: int) -> None:
+    """Append one row of metrics."""
+    row = {"step": step, "tokens": 10 * step, "seconds": 0.1 * step, "train/loss": 5.0 - 0.1 * step}
+    with folder.metrics.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _last() -> bool:
+    return dist.get_rank() == dist.get_world_size() - 1
