@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def test_replicated_gradients_are_equal_on_all_ranks() -> None:
 
 
 def step_without_f(rank: int, world_size: int) -> tuple[Tensors, Tensors, Tensors]:
-    mappings._Copy.backward = staticmethod(lambda ctx, grad: (grad, None))  # type: ignore[assignment]
+    mappings._Copy.backward = staticmethod(lambda ctx, grad: (grad, None))  # type: ignore[method-assign]
     return step(rank, world_size, {})
 
 
@@ -133,9 +134,9 @@ def dropped(rank: int, world_size: int, recompute: bool) -> tuple[Tensors, Tenso
     outside = torch.rand(4)
     with streams.tensor_parallel():
         inside = torch.rand(4)
-    with pytest.raises(RuntimeError), streams.tensor_parallel():
+    with contextlib.suppress(KeyError), streams.tensor_parallel():
         again = torch.rand(4)
-        raise RuntimeError
+        raise KeyError  # the stream keeps its place when an error leaves it
     after = torch.rand(4)
     model = tiny_gpt(mesh.tensor, recompute=recompute, dropout=0.3)
     model.loss(*tiny_batch()).backward()

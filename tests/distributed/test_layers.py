@@ -76,11 +76,8 @@ def dense() -> Gradients:
 def assert_equal(parts: list[Gradients], expected: Gradients, dims: dict[str, int | None]) -> None:
     for name, dim in dims.items():
         tensors = [part[name] for part in parts]
-        if dim is None:
-            for tensor in tensors:
-                torch.testing.assert_close(tensor, expected[name], msg=lambda m: f"{name}: {m}")
-        else:
-            torch.testing.assert_close(unshard(tensors, dim), expected[name])
+        for tensor in tensors if dim is None else [unshard(tensors, dim)]:
+            torch.testing.assert_close(tensor, expected[name])
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])

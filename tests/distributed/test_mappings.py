@@ -52,7 +52,7 @@ def mesh_place(rank: int, world_size: int) -> tuple[int, int]:
 
 
 def test_degrees_that_do_not_fill_the_world_are_refused() -> None:
-    with pytest.raises(AssertionError, match="2 x data_parallel_size 3 = 6, but .* has 2 ranks"):
+    with pytest.raises(AssertionError, match=r"2 x data_parallel_size 3 = 6, but .* has 2 ranks"):
         run_ranks(wrong_mesh, 2)
 
 

@@ -27,8 +27,7 @@ PRELOAD = (
     "torch",
     "torch.distributed",
     "torch.distributed.tensor",
-    "hydratron.parallel.layers",
-    "hydratron.models.gpt",
+    "hydratron.training.train",
 )
 
 

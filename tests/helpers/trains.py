@@ -14,13 +14,14 @@ import torch
 import torch.distributed as dist
 
 from hydratron.config.schema import Config
-from hydratron.job import JobFolder
+from hydratron.job import JobFolder, checkpoint_step
 
 
 def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
     """One row per step; the result tells what this rank saw of its surroundings."""
     total = torch.ones(())
-    for step in range(1, config.trainer.max_steps + 1):
+    done = checkpoint_step(resume_from) if resume_from else 0
+    for step in range(done + 1, config.trainer.max_steps + 1):
         dist.all_reduce(total)
         if dist.get_rank() == 0:
             log(folder, step)

@@ -1,0 +1,1 @@
+"""Training through Lightning: the strategy, the module, the schedule, what is logged and saved."""

@@ -1,0 +1,64 @@
+"""From the configuration to the network and its optimizer."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hydratron.config.schema import ModelConfig, OptimConfig
+from hydratron.models.gpt import GPTModel, gpt_parameters
+from hydratron.models.init import padded
+from hydratron.parallel.mesh import ParallelGroup
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.sharding import ParamTable
+
+
+def build_network(
+    model: ModelConfig,
+    vocab_size: int,
+    group: ParallelGroup,
+    streams: RandomStreams,
+    device: torch.device | str,
+) -> GPTModel:
+    """The network with empty weights; `vocab_size` is the tokenizer's, before padding."""
+    norm = model.layernorm
+    return GPTModel(
+        num_layers=model.num_layers,
+        hidden_size=model.hidden_size,
+        num_attention_heads=model.num_attention_heads,
+        ffn_hidden_size=model.ffn_hidden_size,
+        padded_vocab_size=padded(vocab_size, model.vocab_multiple),
+        seq_length=model.seq_length,
+        dropout=model.dropout,
+        gelu=model.gelu,
+        fused_attention=model.attention == "sdpa",
+        placement=norm.placement,
+        residual_scale=norm.residual_scale,
+        norm_eps=norm.eps,
+        recompute=model.recompute,
+        loss_chunk_tokens=model.loss_chunk_tokens,
+        group=group,
+        streams=streams,
+        device=device,
+    )
+
+
+def parameter_table(model: ModelConfig) -> ParamTable:
+    """How the parameters of this network are split, drawn and decayed."""
+    return gpt_parameters(model.num_layers, model.init_std)
+
+
+def build_optimizer(
+    network: nn.Module, table: ParamTable, optim: OptimConfig
+) -> torch.optim.Optimizer:
+    """Fused AdamW in two groups: what decays, and the biases and LayerNorms, which do not."""
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        (decayed if table[name].decayed else others).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": optim.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    betas = (optim.beta1, optim.beta2)
+    return torch.optim.AdamW(groups, lr=optim.lr, betas=betas, eps=optim.eps, fused=True)

@@ -1,0 +1,125 @@
+"""One row per log event, to metrics.jsonl and to W&B from the same call."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+
+from hydratron.models.init import padded
+from hydratron.training.module import LanguageModule
+from hydratron.training.throughput import flops_per_token, memory_bytes, peak_flops
+
+
+class MetricsWriter:
+    """Appends rows to a file and hands them to the loggers; a logger that fails is dropped."""
+
+    def __init__(self, path: Path, loggers: list[Logger]) -> None:
+        self.path, self.loggers = path, list(loggers)
+
+    def write(self, row: dict[str, Any]) -> None:
+        with self.path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        for logger in list(self.loggers):
+            try:
+                logger.log_metrics(row, step=row["step"])
+            except Exception as error:
+                self.loggers.remove(logger)
+                warnings.warn(f"{type(logger).__name__} stopped: {error}", stacklevel=2)
+
+
+class MetricsLog(Callback):
+    """Measures and writes; only the first rank has a `writer`, all ranks take part in sums."""
+
+    def __init__(self, writer: MetricsWriter | None) -> None:
+        self.writer = writer
+        self.last: dict[str, Any] = {}
+        self._pauses = ExitStack()
+        self._seconds_before = 0.0
+        self._started = self._mark = 0.0
+        self._mark_step = 0
+
+    def seconds(self) -> float:
+        """Seconds of training, those of the run that this one goes on from included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._seconds_before = checkpoint["seconds"]
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["seconds"] = self.seconds()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, LanguageModule)
+        config, device = pl_module.config, pl_module.device
+        vocab_size = padded(pl_module.prepared.vocab_size, config.model.vocab_multiple)
+        self._flops_per_token = flops_per_token(config.model, vocab_size)
+        dtype = torch.bfloat16 if config.trainer.precision == "bf16" else torch.float32
+        peak = config.trainer.peak_flops or peak_flops(device, dtype)
+        self._peak = peak * config.parallel.world_size
+        self._started = self._mark = time.monotonic()
+        self._mark_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
+    ) -> None:
+        assert isinstance(pl_module, LanguageModule)
+        config, step = pl_module.config.trainer, trainer.global_step
+        if (i + 1) % trainer.accumulate_grad_batches:
+            return
+        if step % config.log_every_n_steps == 0 or step in (1, config.max_steps):
+            self._write(pl_module, step, self._training_row(pl_module, step))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """What happens inside is not training and does not count against the tokens per second."""
+        start = time.monotonic()
+        yield
+        self._mark += time.monotonic() - start
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._pauses.enter_context(self.paused())
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, LanguageModule)
+        loss = pl_module.validation_loss()
+        self._pauses.close()
+        row = {"val/loss": loss, "val/perplexity": math.exp(min(loss, 700.0))}
+        self._write(pl_module, trainer.global_step, row)
+
+    def _training_row(self, module: LanguageModule, step: int) -> dict[str, Any]:
+        data = module.mesh_strategy.mesh.data
+        loss = float(data.all_reduce(module.train_loss.clone())) / data.size
+        now = time.monotonic()
+        tokens = module.config.trainer.global_batch_size * module.config.model.seq_length
+        rate = (step - self._mark_step) * tokens / (now - self._mark)
+        self._mark, self._mark_step = now, step
+        return {
+            "train/loss": loss,
+            "lr": module.lr,
+            "grad_norm": float(module.grad_norm),
+            "perf/tokens_per_second": rate,
+            "perf/mfu": rate * self._flops_per_token / self._peak,
+            "perf/memory_bytes": memory_bytes(module.device),
+        }
+
+    def _write(self, module: LanguageModule, step: int, values: dict[str, Any]) -> None:
+        tokens = step * module.config.trainer.global_batch_size * module.config.model.seq_length
+        row = {"step": step, "tokens": tokens, "seconds": round(self.seconds(), 3), **values}
+        self.last |= row
+        if self.writer is not None:
+            self.writer.write(row)

@@ -1,0 +1,154 @@
+"""The Lightning module: builds the network on the mesh, computes losses, steps the optimizer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.utils.data import DataLoader
+
+from hydratron.config.schema import Config
+from hydratron.data.prepared import PreparedData, training_samples, validation_samples
+from hydratron.data.sampler import ConsumedSampler
+from hydratron.models.init import initialize
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.sharding import full_shape
+from hydratron.training.batches import loader
+from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.schedule import learning_rate
+from hydratron.training.strategy import TensorParallelStrategy
+
+
+class LanguageModule(pl.LightningModule):
+    """A causal language model trained on next-token cross-entropy.
+
+    After every optimizer step `train_loss` is the mean over this replica's part of the global batch
+    and `grad_norm` the norm of the whole gradient before clipping.
+    """
+
+    def __init__(self, config: Config, data: PreparedData) -> None:
+        super().__init__()
+        self.config, self.prepared = config, data
+        self.table = parameter_table(config.model)
+        self.start_step = 0
+        self.grad_norm = torch.zeros(())
+        self._losses: list[Tensor] = []
+        self._validation = torch.zeros(2)
+
+    @property
+    def mesh_strategy(self) -> TensorParallelStrategy:
+        strategy = self.trainer.strategy
+        assert isinstance(strategy, TensorParallelStrategy)
+        return strategy
+
+    def configure_model(self) -> None:
+        mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
+        self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data)
+        vocab_size = self.prepared.vocab_size
+        self.network = build_network(
+            self.config.model, vocab_size, mesh.tensor, self.streams, device
+        )
+        initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
+
+    def configure_optimizers(self) -> Optimizer:
+        return build_optimizer(self.network, self.table, self.config.optim)
+
+    def parameter_count(self) -> int:
+        """Parameters of the whole model, over all tensor-parallel ranks."""
+        group = self.mesh_strategy.mesh.tensor
+        return sum(
+            math.prod(full_shape(p.shape, self.table[name].shard_dim, group))
+            for name, p in self.network.named_parameters()
+        )
+
+    def train_dataloader(self) -> DataLoader[Tensor]:
+        trainer, mesh = self.config.trainer, self.mesh_strategy.mesh
+        samples = training_samples(
+            self.prepared,
+            self.config.model.seq_length,
+            trainer.max_steps * trainer.global_batch_size,
+            self.config.seed,
+        )
+        batches = ConsumedSampler(
+            start_step=self.start_step,
+            max_steps=trainer.max_steps,
+            global_batch_size=trainer.global_batch_size,
+            micro_batch_size=trainer.micro_batch_size,
+            dp_rank=mesh.data.rank,
+            dp_size=mesh.data.size,
+        )
+        return loader(samples, batches)
+
+    def val_dataloader(self) -> DataLoader[Tensor]:
+        trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
+        samples = validation_samples(
+            self.prepared, self.config.model.seq_length, trainer.val_samples
+        )
+        mine = range(data.rank, trainer.val_samples, data.size)
+        size = trainer.micro_batch_size
+        return loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
+
+    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
+        loss: Tensor = self.network.loss(batch[:, :-1], batch[:, 1:]) / batch[:, 1:].numel()
+        self._losses.append(loss.detach())
+        return loss
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        self.lr = self.learning_rate(self.trainer.global_step + 1)
+        for group in optimizer.param_groups:
+            group["lr"] = self.lr
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.train_loss = torch.stack(self._losses).mean()
+        self._losses.clear()
+
+    def learning_rate(self, step: int) -> float:
+        schedule = self.config.schedule
+        return learning_rate(
+            step,
+            peak=self.config.optim.lr,
+            floor=schedule.min_lr,
+            warmup_steps=schedule.warmup_steps,
+            decay_steps=schedule.decay_steps or self.config.trainer.max_steps,
+            decay=schedule.decay,
+        )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        # Lightning calls this once per optimizer step, after the last micro-batch's backward.
+        self.grad_norm = self.mesh_strategy.finish_gradients(self.config.optim.clip_grad)
+
+    def on_validation_epoch_start(self) -> None:
+        self._validation = torch.zeros(2, dtype=torch.float64, device=self.device)
+
+    def validation_step(self, batch: Tensor, batch_index: int) -> None:
+        targets = batch[:, 1:]
+        self._validation[0] += self.network.loss(batch[:, :-1], targets)
+        self._validation[1] += targets.numel()
+
+    def validation_loss(self) -> float:
+        """Mean loss per token over all validation samples, the same on all ranks."""
+        total, count = self.mesh_strategy.mesh.data.all_reduce(self._validation.clone()).tolist()
+        return float(total / count)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random"] = self.streams.state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.start_step = checkpoint["global_step"]
+        if checkpoint["random"] is not None:
+            self.streams.load_state(checkpoint["random"])

@@ -1,0 +1,64 @@
+"""A W&B run for the job: offline by default, and never a reason for the job to fail."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+from lightning.pytorch.loggers import Logger
+
+from hydratron.config.schema import Config
+from hydratron.job import JobFolder
+
+
+def wandb_logger(config: Config, folder: JobFolder) -> Logger | None:
+    """The run of this job, group = sweep, job type = variant; x axis `tokens`.
+
+    Online without an answer it goes on offline; without W&B at all it gives None.  Both are said in
+    one warning.
+    """
+    try:
+        return _start(config, folder, offline=config.logger.mode == "offline")
+    except Exception as error:
+        warnings.warn(f"W&B {config.logger.mode} did not start: {error}", stacklevel=2)
+    if config.logger.mode == "offline":
+        return None
+    try:
+        return _start(config, folder, offline=True)
+    except Exception:
+        return None
+
+
+def finish(logger: Logger | None, failed: bool) -> None:
+    """Close the run, so that the next job of this process tree starts its own."""
+    if logger is None:
+        return
+    try:
+        logger.experiment.finish(exit_code=int(failed))  # type: ignore[attr-defined]
+    except Exception as error:
+        warnings.warn(f"W&B did not finish its run: {error}", stacklevel=2)
+
+
+def _start(config: Config, folder: JobFolder, offline: bool) -> Logger:
+    import wandb
+    from lightning.pytorch.loggers import WandbLogger
+
+    options = config.logger
+    Path(options.save_dir).mkdir(parents=True, exist_ok=True)
+    logger = WandbLogger(
+        project=options.project,
+        entity=options.entity,
+        name=folder.name,
+        group=folder.sweep,
+        job_type=config.variant,
+        tags=[config.model.name, config.parallel.label, *options.tags],
+        config=asdict(config),
+        save_dir=options.save_dir,
+        offline=offline,
+        settings=wandb.Settings(
+            console="off", x_disable_stats=True, silent=True, init_timeout=20, disable_git=True
+        ),
+    )
+    logger.experiment.define_metric("*", step_metric="tokens")
+    return logger

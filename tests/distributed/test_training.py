@@ -1,0 +1,184 @@
+"""Whole training runs: every parallel degree is the same run, and a resumed run is the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hydratron.config.load import from_dict
+from hydratron.config.schema import Config
+from hydratron.job import JobFolder
+from hydratron.launch.worker import torchrun_environment
+from tests.helpers.prepared import synthetic_prepared
+from tests.helpers.ranks import run_ranks
+
+Rows = list[dict[str, Any]]
+DEGREES = [(2, 1), (4, 1), (1, 2), (2, 2)]
+
+
+def train_rank(
+    rank: int, world_size: int, config: Config, folder: Path, resume: Path | None
+) -> dict[str, Any]:
+    from hydratron.training.train import train
+
+    os.environ.update(torchrun_environment(rank, world_size))
+    return train(config, JobFolder(folder), resume)
+
+
+def run(
+    folder: Path, data: Path, resume: Path | None = None, tp: int = 1, dp: int = 1, **changes: Any
+) -> tuple[Rows, dict[str, Any]]:
+    """Train a tiny GPT; changes are `group__key=value`.  Returns the metrics and the result."""
+    content: dict[str, Any] = {
+        "model": {
+            "num_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "seq_length": 16,
+            "dropout": 0.0, "init_std": 0.1, "vocab_multiple": 64,
+        },
+        "data": {"prepared": str(data)},
+        "optim": {"lr": 2e-3, "clip_grad": 0.5},
+        "schedule": {"warmup_steps": 5},
+        "trainer": {
+            "accelerator": "cpu", "max_steps": 50, "global_batch_size": 8, "micro_batch_size": 4,
+            "log_every_n_steps": 1, "val_every_n_steps": 20, "val_samples": 9,
+        },
+        "parallel": {"tensor_model_parallel_size": tp, "data_parallel_size": dp},
+        "logger": {"kind": "none"},
+    }  # fmt: skip
+    for key, value in changes.items():
+        group, name = key.split("__")
+        content.setdefault(group, {})[name] = value
+    folder.mkdir(parents=True)
+    results = run_ranks(train_rank, tp * dp, from_dict(content), folder, resume, timeout=120)
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return rows, results[0]
+
+
+def series(rows: Rows, key: str) -> dict[int, float]:
+    return {row["step"]: row[key] for row in rows if key in row}
+
+
+def assert_same(rows: Rows, expected: Rows, tolerance: float) -> None:
+    for key in ("train/loss", "grad_norm", "val/loss"):
+        wanted = series(expected, key)
+        assert series(rows, key) == pytest.approx(wanted, rel=tolerance, abs=0), key
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic_prepared(tmp_path_factory.mktemp("data") / "small", 60)
+
+
+@pytest.fixture(scope="module")
+def one(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Rows, dict[str, Any], Path]:
+    """The run of one process that all others are held against."""
+    folder = tmp_path_factory.mktemp("runs") / "one"
+    return *run(folder, data, checkpoint__every_n_steps=15, checkpoint__keep=9), folder
+
+
+def test_one_process_learns_and_logs_what_the_design_says(one: Any) -> None:
+    rows, result, folder = one
+    losses = series(rows, "train/loss")
+    assert list(losses) == list(range(1, 51))
+    assert losses[50] < losses[1] - 1.0
+    assert list(series(rows, "val/loss")) == [20, 40, 50]
+    assert series(rows, "tokens")[50] == 50 * 8 * 16
+    assert rows[0].keys() == {
+        "step", "tokens", "seconds", "train/loss", "lr", "grad_norm",
+        "perf/tokens_per_second", "perf/mfu", "perf/memory_bytes",
+    }  # fmt: skip
+    assert max(series(rows, "grad_norm").values()) > 0.5  # so clipping took part
+    assert result["status"] == "completed"
+    assert result["step"] == 50
+    assert result["val/loss"] == series(rows, "val/loss")[50]
+    h, layers = 32, 2
+    assert result["parameters"] == 64 * h + 16 * h + layers * (12 * h * h + 13 * h) + 2 * h
+    assert [p.name for p in sorted((folder / "checkpoints").iterdir())] == [
+        "step_00000015", "step_00000030", "step_00000045", "step_00000050",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("tp", "dp"), DEGREES)
+def test_every_degree_is_the_same_run(
+    tp: int, dp: int, one: Any, data: Path, tmp_path: Path
+) -> None:
+    rows, result = run(tmp_path / "job", data, tp=tp, dp=dp)
+    assert_same(rows, one[0], 1e-5)
+    assert result["parameters"] == one[1]["parameters"]
+
+
+def test_accumulation_changes_nothing(one: Any, data: Path, tmp_path: Path) -> None:
+    rows, _ = run(tmp_path / "job", data, tp=2, trainer__micro_batch_size=1)
+    assert_same(rows, one[0], 1e-5)
+
+
+@pytest.mark.parametrize(("tp", "dp"), [(2, 1), (4, 1)])
+def test_a_vocabulary_of_50257_is_the_same_run(tp: int, dp: int, tmp_path: Path) -> None:
+    data = synthetic_prepared(tmp_path / "data", 50257)
+    options: dict[str, Any] = {"model__vocab_multiple": 1024}
+    expected, _ = run(tmp_path / "one", data, **options)
+    rows, _ = run(tmp_path / "more", data, tp=tp, dp=dp, **options)
+    assert_same(rows, expected, 1e-5)
+
+
+def test_bf16_trains_and_its_degrees_agree(one: Any, data: Path, tmp_path: Path) -> None:
+    single, _ = run(tmp_path / "one", data, trainer__precision="bf16")
+    double, _ = run(tmp_path / "two", data, tp=2, trainer__precision="bf16")
+    assert_same(double, single, 0.03)
+    assert series(single, "train/loss") == pytest.approx(series(one[0], "train/loss"), rel=0.03)
+    assert series(single, "train/loss") != series(one[0], "train/loss")
+
+
+@pytest.mark.parametrize("cut", [15, 45])
+def test_a_resumed_run_repeats_every_number(cut: int, one: Any, data: Path, tmp_path: Path) -> None:
+    checkpoint = one[2] / "checkpoints" / f"step_{cut:08d}"
+    rows, result = run(tmp_path / "job", data, resume=checkpoint)
+    expected = [row for row in one[0] if row["step"] > cut]
+    assert_same(rows, expected, 0.0)
+    assert series(rows, "lr") == series(expected, "lr")
+    assert series(rows, "tokens") == series(expected, "tokens")
+    assert result["seconds"] > max(row["seconds"] for row in one[0] if row["step"] == cut)
+
+
+@pytest.mark.parametrize(("tp", "dp", "micro"), [(2, 1, 4), (1, 2, 2), (2, 2, 4)])
+def test_a_run_goes_on_at_another_degree(
+    tp: int, dp: int, micro: int, one: Any, data: Path, tmp_path: Path
+) -> None:
+    checkpoint = one[2] / "checkpoints" / "step_00000015"
+    rows, _ = run(
+        tmp_path / "job", data, resume=checkpoint, tp=tp, dp=dp, trainer__micro_batch_size=micro
+    )
+    assert_same(rows, [row for row in one[0] if row["step"] > 15], 1e-5)
+
+
+def test_dropout_is_resumed_in_both_streams(data: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"tp": 2, "model__dropout": 0.2, "trainer__max_steps": 12}
+    whole, _ = run(tmp_path / "whole", data, checkpoint__every_n_steps=5, **options)
+    checkpoint = tmp_path / "whole" / "checkpoints"
+    assert [p.name for p in checkpoint.iterdir()] == ["step_00000012"]  # keep=1
+    whole, _ = run(
+        tmp_path / "kept", data, checkpoint__every_n_steps=5, checkpoint__keep=3, **options
+    )
+    rows, _ = run(
+        tmp_path / "job",
+        data,
+        resume=tmp_path / "kept" / "checkpoints" / "step_00000005",
+        **options,
+    )
+    assert_same(rows, [row for row in whole if row["step"] > 5], 0.0)
+
+
+def test_a_changed_checkpoint_is_refused(one: Any, data: Path, tmp_path: Path) -> None:
+    import shutil
+
+    checkpoint = tmp_path / "step_00000015"
+    shutil.copytree(one[2] / "checkpoints" / "step_00000015", checkpoint)
+    shard = next(checkpoint.glob("*.distcp"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(AssertionError, match=r"distcp: missing or changed"):
+        run(tmp_path / "job", data, resume=checkpoint)
