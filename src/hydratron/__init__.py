@@ -1,1 +1,1 @@
-"""hydratron: the Megatron-LM paper (arXiv:1909.08053), rerunnable.  Importing it imports nothing."""
+"""The Megatron-LM paper (arXiv:1909.08053), rerunnable.  Importing this imports nothing."""

@@ -78,6 +78,12 @@ def hang(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[st
     raise AssertionError("not reached")
 
 
+def stubborn(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Like hang, and SIGTERM changes nothing."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return hang(config, folder, resume_from)
+
+
 def deaf(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
     """The last rank raises, the others sleep through SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import lightning as pl
@@ -25,19 +24,27 @@ class CheckpointEvery(Callback):
     ) -> None:
         checkpoint["config"] = to_yaml(self.config)
 
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
-    ) -> None:
-        step, every = trainer.global_step, self.config.checkpoint.every_n_steps
-        if (i + 1) % trainer.accumulate_grad_batches == 0:
-            due = bool(every) and step % every == 0
-            last = step == self.config.trainer.max_steps and self.config.checkpoint.at_end
-            if due or last:
-                with self.metrics.paused():
-                    self._save(trainer, self.folder.checkpoints / f"step_{step:08d}")
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._newest = trainer.global_step
 
-    def _save(self, trainer: pl.Trainer, path: Path) -> None:
-        trainer.save_checkpoint(path)
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Not at the end of the step before: its validation belongs to what the checkpoint follows.
+        step, every = trainer.global_step, self.config.checkpoint.every_n_steps
+        if every and step % every == 0:
+            self._save(trainer, step)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.config.checkpoint.at_end:
+            self._save(trainer, trainer.global_step)
+
+    def _save(self, trainer: pl.Trainer, step: int) -> None:
+        if step == self._newest:
+            return
+        self._newest = step
+        with self.metrics.paused():
+            trainer.save_checkpoint(self.folder.checkpoints / f"step_{step:08d}")
         names = sorted(self.folder.checkpoints.glob("step_*"))
         for old in names[: -self.config.checkpoint.keep]:
             trainer.strategy.remove_checkpoint(old)

@@ -36,9 +36,7 @@ def copy_to_hugging_face(model: GPTModel, other: nn.Module) -> None:
     for i in range(LAYERS):
         theirs, ours = f"transformer.h.{i}", f"layers.{i}"
         for part in ("weight", "bias"):
-            qkv = by_kind(
-                model.get_parameter(f"{ours}.attention.sublayer.query_key_value.{part}")
-            )
+            qkv = by_kind(model.get_parameter(f"{ours}.attention.sublayer.query_key_value.{part}"))
             new[f"{theirs}.attn.c_attn.{part}"] = qkv.t() if part == "weight" else qkv
             for their_name, our_name in {
                 "attn.c_proj": "attention.sublayer.dense",

@@ -1,0 +1,95 @@
+"""Tab completion: the shells' scripts, and the answers that they ask `hydratron` for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydratron.config.keys import options
+
+BASH = """\
+_hydratron() {
+    local line=${COMP_LINE:0:COMP_POINT} IFS=$'\\n'
+    local word=${line##*[[:space:]]}
+    COMPREPLY=($(compgen -W "$(hydratron completion query "$line" 2>/dev/null)" -- "$word"))
+    # Where bash breaks words at = it replaces only what follows the last one.
+    if [[ $word == *=* && $COMP_WORDBREAKS == *=* ]]; then
+        COMPREPLY=("${COMPREPLY[@]#"${word%=*}="}")
+    fi
+    if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} != *[=./,] ]]; then
+        compopt +o nospace 2>/dev/null
+    fi
+}
+complete -o nospace -o default -F _hydratron hydratron
+"""
+ZSH = """\
+_hydratron() {
+    local -a answers
+    answers=(${(f)"$(hydratron completion query "${(j: :)words[1,CURRENT]}" 2>/dev/null)"})
+    compadd -S '' -- $answers
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _hydratron hydratron
+"""
+FISH = """\
+complete -c hydratron -f -a '(hydratron completion query (commandline -cp | string collect))'
+"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+FLAGS = ["--help"]
+TRAIN_FLAGS = ["--cfg", "--help", "--multirun"]
+
+
+def script(shell: str) -> str:
+    """What the shell evaluates to complete `hydratron`."""
+    return SCRIPTS[shell]
+
+
+def complete(line: str, verbs: Sequence[str]) -> list[str]:
+    """What the last word of a command line up to the cursor could become.
+
+    The answers are whole words.  No answer leaves the shell to its own completion of files.
+    """
+    words = line.split()
+    word = "" if not words or line[-1:].isspace() else words.pop()
+    before = words[1:]
+    if not before:
+        candidates = [*verbs, "--help", "--version"]
+    elif word.startswith("-"):
+        candidates = TRAIN_FLAGS if before[0] == "train" else FLAGS
+    elif before[0] == "train":
+        return _overrides(before[1:], word)
+    else:
+        candidates = sorted(SCRIPTS) if before[0] == "completion" else []
+    return [candidate for candidate in candidates if candidate.startswith(word)]
+
+
+def _overrides(before: Sequence[str], word: str) -> list[str]:
+    """Groups, choices, keys and values, of the last element where the word is a sweep."""
+    key, equals, value = word.partition("=")
+    head, comma, last = value.rpartition(",")
+    prefix = f"{key}={head}," if comma else ""
+    option = options().get(key)
+    if equals and option is not None:
+        values = option.bounds.get("choices") or (("true", "false") if option.kind is bool else ())
+        if values:
+            start = prefix or f"{key}="
+            return [f"{start}{choice}" for choice in values if choice.startswith(last)]
+    asked = f"{key}={last}" if comma else word
+    answers = _ask_hydra(before, asked)
+    return [f"{prefix}{answer.removeprefix(f'{key}=')}" if comma else answer for answer in answers]
+
+
+def _ask_hydra(before: Sequence[str], word: str) -> list[str]:
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+    from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+    from omegaconf.errors import OmegaConfBaseException
+
+    from hydratron.config.compose import CONFIG_NAME, composer
+
+    chosen = [item for item in before if "=" in item and "," not in item]
+    with composer():
+        plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
+        try:
+            return list(plugin._query(CONFIG_NAME, " ".join([*chosen, word])))
+        except (HydraException, OmegaConfBaseException):
+            return []  # A mistake earlier in the line: nothing can be said about what follows.

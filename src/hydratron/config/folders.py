@@ -1,0 +1,40 @@
+"""Where the YAML files of `conf/` are, and which groups and choices they make."""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def conf_dir() -> Path:
+    """The checkout's `conf/` when the package runs from one, else the packaged copy."""
+    here = Path(__file__).resolve()
+    checkout = here.parents[3] / "conf"
+    return checkout if (checkout / "config.yaml").is_file() else here.parents[1] / "conf"
+
+
+def search_folders(searchpath: Sequence[str]) -> list[Path]:
+    """`conf_dir()` and the folders of `hydra.searchpath` (`file://`, `pkg://` or plain paths)."""
+    return [conf_dir(), *(_folder(entry) for entry in searchpath)]
+
+
+def _folder(entry: str) -> Path:
+    scheme, _, rest = entry.rpartition("://")
+    if scheme != "pkg":
+        return Path(rest)
+    try:
+        return Path(str(importlib.resources.files(rest.replace("/", "."))))
+    except ModuleNotFoundError:
+        return Path(rest)
+
+
+def groups(folders: Sequence[Path]) -> dict[str, list[str]]:
+    """Each group with its choices, sorted: `{"parallel": ["dp2", "dp4", ...], ...}`."""
+    found: dict[str, set[str]] = {}
+    for folder in folders:
+        for file in folder.glob("*/**/*.yaml"):
+            group, *rest = file.relative_to(folder).with_suffix("").parts
+            found.setdefault(group, set()).add("/".join(rest))
+    found.pop("hydra", None)
+    return {group: sorted(found[group]) for group in sorted(found)}

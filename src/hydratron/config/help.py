@@ -1,0 +1,67 @@
+"""The text of `hydratron train --help`, made from `conf/` and the schema."""
+
+from __future__ import annotations
+
+import textwrap
+
+from hydratron.config import folders
+from hydratron.config.keys import listed, options, value_of
+from hydratron.config.plan import default_choices, jobs
+
+WIDTH = 100
+INTRO = """\
+usage: hydratron train [-m] [--cfg job|hydra|all] [GROUP=CHOICE | KEY=VALUE]...
+
+Trains one job, or with -m one job for every combination of comma-separated values. Each job gets a
+folder under outputs/; the sweep ends in dashboard.html and summary.csv. The same command into the
+same folder (hydra.sweep.dir=...) skips completed jobs and goes on with unfinished ones.
+
+  -m, --multirun        run every combination: model=gpt_pico,gpt_nano seed=1,2,3
+  --cfg job|hydra|all   print the configuration instead of running it
+  -h, --help            this text
+
+Examples:
+  hydratron train model=gpt_pico trainer.max_steps=100
+  hydratron train -m model=gpt_pico,gpt_nano parallel=single,tp2 layernorm=pre,post
+  hydratron train experiment=demo
+  hydratron train data=text data.path=books/ tokenizer.vocab_size=4096
+  hydratron train resume=outputs/demo/000_gpt_pico-single-pre-s1234 trainer.max_steps=800
+  hydratron train hydra.run.dir=outputs/mine seed=7
+
+Groups and their choices (* is the default):
+"""
+KEYS = "\nKeys, their defaults and meanings:\n"
+HYDRA = """
+Of Hydra itself:
+  hydra.run.dir=FOLDER      the job folder of a single run
+  hydra.sweep.dir=FOLDER    the folder of a sweep
+  hydra/launcher= hydra/sweeper= and any other hydra key work as in Hydra
+Tab completion: eval "$(hydratron completion bash)"
+"""
+
+
+def train_help() -> str:
+    """Usage, groups with their choices, and every key with its default and meaning."""
+    chosen = default_choices()
+    lines = [INTRO]
+    for group, choices in folders.groups([folders.conf_dir()]).items():
+        marked = [f"{choice}*" if chosen.get(group) == choice else choice for choice in choices]
+        lines.append(_entry(f"{group}=", listed(marked), 16))
+    lines.append(KEYS)
+    config = jobs([])[0].config
+    for key, option in options().items():
+        value = value_of(config, key)
+        shown = "null" if value is None else str(value).lower() if option.kind is bool else value
+        allowed = option.bounds.get("choices", ())
+        meaning = f"{option.meaning} ({'|'.join(allowed)})" if allowed else option.meaning
+        lines.append(_entry(f"{key}={shown}", meaning, 44))
+    return "".join([*lines, HYDRA])
+
+
+def _entry(left: str, right: str, column: int) -> str:
+    """`left` padded to a column, `right` wrapped beside it."""
+    indent = " " * column
+    head = f"  {left}"
+    first = head.ljust(column) if len(head) < column else f"{head}\n{indent}"
+    rows = textwrap.wrap(right, WIDTH - column, break_long_words=False, break_on_hyphens=False)
+    return first + f"\n{indent}".join(rows) + "\n"

@@ -1,0 +1,93 @@
+"""The options of the schema by dotted name, and which of them a mistyped name may have meant."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache, reduce
+from typing import Any
+
+from hydratron.config.schema import Config
+
+
+@dataclass(frozen=True)
+class Option:
+    """One leaf of the schema.  `kind` is its type without None; `bounds` are those it declares."""
+
+    key: str
+    kind: Any
+    nullable: bool
+    default: Any
+    meaning: str
+    bounds: Mapping[str, Any]
+
+
+@cache
+def options() -> dict[str, Option]:
+    """Every leaf of `Config` by its dotted name, in the order of the schema."""
+    return {option.key: option for option in _walk(Config, "")}
+
+
+@cache
+def sections() -> tuple[str, ...]:
+    """Dotted names of the nodes that hold options: `model`, `model.layernorm`, ..."""
+    parents = (key.rpartition(".")[0] for key in options())
+    return tuple(dict.fromkeys(parent for parent in parents if parent))
+
+
+def _walk(schema: type, prefix: str) -> Iterable[Option]:
+    hints = typing.get_type_hints(schema)
+    for field in fields(schema):
+        key, hint = prefix + field.name, hints[field.name]
+        if is_dataclass(hint):
+            yield from _walk(typing.cast(type, hint), f"{key}.")
+            continue
+        kind, nullable = without_none(hint)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        bounds = {name: value for name, value in field.metadata.items() if name != "meaning"}
+        yield Option(key, kind, nullable, default, field.metadata["meaning"], bounds)
+
+
+def value_of(config: Config, key: str) -> Any:
+    """The value of a dotted key; also of a section."""
+    return reduce(getattr, key.split("."), config)
+
+
+def without_none(hint: Any) -> tuple[Any, bool]:
+    """`int | None` -> (int, True); any other type -> (type, False)."""
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+        return kinds[0], len(kinds) < len(typing.get_args(hint))
+    return hint, False
+
+
+def describe(kind: Any) -> str:
+    """The type as a person calls it."""
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    return names.get(kind, "a list of texts, e.g. [a,b]")
+
+
+def nearest(word: str, candidates: Iterable[str], *, always: bool = False) -> str | None:
+    """The candidate most like `word`: by its last part first, since prefixes get forgotten.
+
+    None when nothing is like it, unless `always`.
+    """
+    names = sorted(candidates)
+    last = word.rpartition(".")[2]
+    same = [name for name in names if name.rpartition(".")[2] == last]
+    for pool, cutoff in ((same, 0.0), (names, 0.6)):
+        if found := difflib.get_close_matches(word, pool, n=1, cutoff=cutoff):
+            return found[0]
+    tails = {name.rpartition(".")[2]: name for name in reversed(names)}
+    if found := difflib.get_close_matches(last, tails, n=1, cutoff=0.6):
+        return tails[found[0]]
+    if inside := [name for name in names if len(last) > 2 and last in name]:
+        return min(inside, key=len)
+    return difflib.get_close_matches(word, names, n=1, cutoff=0.0)[0] if always else None
+
+
+def listed(names: Iterable[object]) -> str:
+    return ", ".join(str(name) for name in names)

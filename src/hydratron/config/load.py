@@ -1,0 +1,90 @@
+"""`Config` to and from plain dictionaries and YAML, strictly and without omegaconf."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hydratron.config.keys import describe, nearest, without_none
+from hydratron.config.schema import Config
+from hydratron.errors import ConfigError, Problem
+from hydratron.job import write_text
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Nested dictionaries of plain values, every option included."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(content: Mapping[str, Any]) -> Config:
+    """The configuration; options that are left out keep their defaults.
+
+    Raises ConfigError naming every unknown key and every value of the wrong type.
+    """
+    problems: list[Problem] = []
+    config = _build(Config, content, "", problems)
+    if problems:
+        raise ConfigError(problems)
+    return typing.cast(Config, config)
+
+
+def dump(config: Config, path: Path) -> None:
+    """Write the whole configuration as YAML, by rename."""
+    write_text(path, to_yaml(config))
+
+
+def to_yaml(config: Config) -> str:
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+
+
+def load(path: Path) -> Config:
+    """Read what `dump` wrote.  Raises ConfigError when the file is missing, broken or strange."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([Problem("config", path, "no such file")]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError([Problem("config", path, f"not YAML: {text}")]) from None
+    if not isinstance(content, dict):
+        raise ConfigError([Problem("config", path, "not a mapping of options")])
+    return from_dict(content)
+
+
+def _build(schema: type, content: Any, prefix: str, problems: list[Problem]) -> Any:
+    if not isinstance(content, Mapping):
+        problems.append(Problem(prefix.rstrip("."), content, "a mapping of options is expected"))
+        return schema()
+    hints = typing.get_type_hints(schema)
+    for key in content.keys() - hints.keys():
+        close = nearest(str(key), hints)
+        hint = f"; nearest: {prefix}{close}" if close else ""
+        problems.append(Problem(f"{prefix}{key}", content[key], f"no such option{hint}"))
+    values = {
+        name: _value(hint, content[name], f"{prefix}{name}", problems)
+        for name, hint in hints.items()
+        if name in content
+    }
+    return schema(**values)
+
+
+def _value(hint: Any, value: Any, key: str, problems: list[Problem]) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, f"{key}.", problems)
+    kind, nullable = without_none(hint)
+    if value is None and nullable:
+        return None
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind == list[str]:
+        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    else:
+        fits = type(value) is kind
+    if not fits:
+        problems.append(Problem(key, value, f"{describe(kind)} is expected"))
+    return value

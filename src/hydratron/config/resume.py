@@ -1,0 +1,113 @@
+"""`resume=`: the parent job's configuration, with whatever the command names put on top."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hydratron.config.keys import options, value_of
+from hydratron.config.load import load
+from hydratron.config.schema import Config
+from hydratron.errors import Problem
+
+PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
+
+OWN_GROUP = "model.layernorm."  # inside `model`, but chosen by `layernorm=`
+
+# What a checkpoint cannot be loaded across: the shape of the network and the meaning of a token.
+FIXED = (
+    *(f"model.{name}" for name in ("architecture", "num_layers", "hidden_size")),
+    *(f"model.{name}" for name in ("num_attention_heads", "ffn_hidden_size", "seq_length")),
+    *(f"model.{name}" for name in ("vocab_multiple", "gelu")),
+    *(f"model.layernorm.{name}" for name in ("placement", "norm", "residual_scale", "eps")),
+    *("data.source", "tokenizer.kind", "tokenizer.vocab_size"),
+)
+
+
+def config_file(resume: Path) -> Path:
+    """The parent's config.yaml, for a job folder or one of its checkpoints."""
+    own = resume / "config.yaml"
+    return own if own.exists() else resume.parent.parent / "config.yaml"
+
+
+def merge(composed: Config, named: Iterable[str]) -> Config:
+    """The parent's configuration with the composed value of every option in `named`.
+
+    Raises ConfigError when the parent's config.yaml cannot be read.
+    """
+    assert composed.resume is not None
+    merged = load(config_file(Path(composed.resume)))
+    # Prepared tokens belong to a data and tokenizer pair: they are looked up again for this job.
+    merged.data.prepared = None
+    # The command may be given again from another folder.
+    merged.resume = str(Path(composed.resume).resolve())
+    for key in named:
+        if key != "resume":
+            _set(merged, key, value_of(composed, key))
+    return merged
+
+
+def fixed_problems(config: Config) -> list[Problem]:
+    """Options of a resuming job that must stay as the parent had them and do not."""
+    assert config.resume is not None
+    parent, found = load(config_file(Path(config.resume))), []
+    for key in FIXED:
+        old, new = value_of(parent, key), value_of(config, key)
+        if old != new:
+            found.append(Problem(key, new, f"{old} -> {new} cannot change over a resume"))
+    return found
+
+
+def named_options(
+    groups: Mapping[str, str], keys: Iterable[str], folders: Sequence[Path]
+) -> list[str]:
+    """The options that a command states: `keys`, and those of each chosen group file.
+
+    `groups` maps a group to its choice; the files are looked for in `folders`.  A group names every
+    option of its section; an experiment, which has no section, names what its file sets.
+    """
+    named = list(keys)
+    for group, choice in groups.items():
+        found = (folder / group / f"{choice}.yaml" for folder in folders)
+        file = next((path for path in found if path.is_file()), None)
+        package = _package(group, file)
+        if package == "_global_":
+            named += _global_keys(file, folders)
+        else:
+            inside = [key for key in options() if key.startswith(f"{package}.")]
+            named += [key for key in inside if package != "model" or not key.startswith(OWN_GROUP)]
+    return list(dict.fromkeys(named))
+
+
+def _package(group: str, file: Path | None) -> str:
+    header = PACKAGE.search(file.read_text()) if file is not None else None
+    return header.group(1) if header else group.replace("/", ".")
+
+
+def _global_keys(file: Path | None, folders: Sequence[Path]) -> list[str]:
+    content = yaml.safe_load(file.read_text()) if file is not None else None
+    content = content if isinstance(content, dict) else {}
+    chosen = {}
+    for entry in content.pop("defaults", []):
+        if isinstance(entry, dict):
+            for group, choice in entry.items():
+                chosen[group.removeprefix("override ").strip().lstrip("/")] = str(choice)
+    leaves = [key for key in _leaves(content, "") if key in options()]
+    return leaves + named_options(chosen, [], folders)
+
+
+def _leaves(content: Mapping[str, Any], prefix: str) -> Iterable[str]:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _set(config: Config, key: str, value: Any) -> None:
+    section, _, name = key.rpartition(".")
+    setattr(value_of(config, section) if section else config, name, value)

@@ -1,0 +1,233 @@
+"""Every option of a training job: its type, default, meaning, unit and allowed values.
+
+The dataclasses are plain: Hydra composes into them, the worker reads them back from `config.yaml`,
+and neither side needs the other.  Values live in `conf/`; rules between fields in `validate.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def option(
+    default: Any,
+    meaning: str,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A field with its meaning and its bounds (`minimum` and `maximum` inclusive, `above` not)."""
+    bounds = {"minimum": minimum, "above": above, "maximum": maximum, "choices": choices}
+    metadata = {"meaning": meaning} | {k: v for k, v in bounds.items() if v is not None}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class LayerNormConfig:
+    """`layernorm=`: the paper's ablation (section 5.3, Figure 7)."""
+
+    placement: str = option("pre", "pre: x + f(LN(x)); post: LN(x + f(x))", choices=("pre", "post"))
+    norm: str = option("layernorm", "the normalisation function", choices=("layernorm",))
+    residual_scale: float = option(1.0, "factor on the residual stream x in x + f(x)", above=0)
+    eps: float = option(1e-5, "added to the variance", above=0)
+
+
+@dataclass
+class ModelConfig:
+    """`model=`: the shape of the network, the same for every parallel degree."""
+
+    name: str = option("gpt_nano", "label in job names, tables and curves")
+    architecture: str = option("gpt", "which network is built", choices=("gpt",))
+    num_layers: int = option(4, "transformer layers", minimum=1)
+    hidden_size: int = option(192, "width of the residual stream", minimum=1)
+    num_attention_heads: int = option(4, "attention heads per layer", minimum=1)
+    ffn_hidden_size: int | None = option(
+        None, "width of the MLP; null means 4 * hidden_size", minimum=1
+    )
+    seq_length: int = option(128, "tokens per sequence, and learned positions", minimum=1)
+    vocab_multiple: int = option(
+        1024,
+        "the vocabulary is padded to a multiple of this, whatever the parallel degree",
+        minimum=1,
+    )
+    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+    dropout: float = option(
+        0.1, "probability, after embedding, attention, projection and MLP", minimum=0, maximum=0.99
+    )
+    gelu: str = option("tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"))
+    attention: str = option(
+        "sdpa", "sdpa: fused; manual: materialised scores", choices=("sdpa", "manual")
+    )
+    recompute: bool = option(False, "recompute each layer in backward instead of storing it")
+    loss_chunk_tokens: int = option(
+        8192, "tokens whose logits are held at once in the loss", minimum=1
+    )
+    layernorm: LayerNormConfig = field(default_factory=LayerNormConfig)
+
+
+@dataclass
+class ParallelConfig:
+    """`parallel=`: the product of both sizes is the number of processes."""
+
+    tensor_model_parallel_size: int = option(1, "ranks that share one replica", minimum=1)
+    data_parallel_size: int = option(1, "replicas", minimum=1)
+
+    @property
+    def world_size(self) -> int:
+        return self.tensor_model_parallel_size * self.data_parallel_size
+
+    @property
+    def label(self) -> str:
+        """`tp2_dp4`; a size of one is left out, and `single` is one process."""
+        tp, dp = self.tensor_model_parallel_size, self.data_parallel_size
+        parts = [f"tp{tp}"] * (tp > 1) + [f"dp{dp}"] * (dp > 1)
+        return "_".join(parts) or "single"
+
+
+@dataclass
+class DataConfig:
+    """`data=`: where the text comes from."""
+
+    source: str = option(
+        "sotu", "sotu: the embedded corpus; text: your files", choices=("sotu", "text")
+    )
+    path: str | None = option(None, "data=text: a .txt or .jsonl file, or a folder of them")
+    text_key: str = option("text", "the key of the text in each line of a .jsonl file")
+    cache_dir: str = option("outputs/cache", "where prepared tokens are kept and found again")
+    prepared: str | None = option(
+        None, "folder of prepared tokens; filled in before the ranks start"
+    )
+
+
+@dataclass
+class TokenizerConfig:
+    """`tokenizer=`: byte-level BPE, trained here or GPT-2's own."""
+
+    kind: str = option(
+        "bpe", "bpe: trained on the training split; gpt2: GPT-2's own", choices=("bpe", "gpt2")
+    )
+    vocab_size: int = option(2048, "tokenizer=bpe: entries, <|endoftext|> included", minimum=257)
+    path: str | None = option(
+        None, "tokenizer=gpt2: folder with encoder.json and vocab.bpe, or a tokenizer.json"
+    )
+
+
+@dataclass
+class OptimConfig:
+    """`optim=`: AdamW; biases and LayerNorms do not decay (paper, section 4.2)."""
+
+    lr: float = option(1e-3, "peak learning rate", above=0)
+    beta1: float = option(0.9, "decay of the first moment", minimum=0, maximum=0.9999)
+    beta2: float = option(0.95, "decay of the second moment", minimum=0, maximum=0.99999)
+    eps: float = option(1e-8, "added to the root of the second moment", above=0)
+    weight_decay: float = option(0.01, "decoupled weight decay", minimum=0)
+    clip_grad: float = option(1.0, "largest global gradient norm; 0 turns clipping off", minimum=0)
+
+
+@dataclass
+class ScheduleConfig:
+    """`schedule=`: linear warm-up, then a decay to `min_lr` (paper, section 4.2)."""
+
+    decay: str = option(
+        "cosine", "shape after the warm-up", choices=("cosine", "linear", "constant")
+    )
+    warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0)
+    decay_steps: int | None = option(
+        None, "optimizer step at which min_lr is reached; null means trainer.max_steps", minimum=1
+    )
+    min_lr: float = option(0.0, "learning rate after decay_steps", minimum=0)
+
+
+@dataclass
+class TrainerConfig:
+    """`trainer=`: how long, how large a batch, how precise, how often it is measured."""
+
+    max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
+    global_batch_size: int = option(8, "sequences per optimizer step, all replicas", minimum=1)
+    micro_batch_size: int = option(8, "sequences per forward pass of one replica", minimum=1)
+    precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
+    matmul_precision: str = option(
+        "highest",
+        "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",
+        choices=("highest", "high", "medium"),
+    )
+    accelerator: str = option("auto", "auto: gpu when there is one", choices=("auto", "cpu", "gpu"))
+    log_every_n_steps: int = option(10, "optimizer steps between rows of metrics.jsonl", minimum=1)
+    val_every_n_steps: int = option(100, "optimizer steps between validations", minimum=1)
+    val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)
+    timeout_seconds: float = option(300.0, "a collective that takes longer ends the job", above=0)
+    peak_flops: float | None = option(
+        None,
+        "FLOP/s of one rank that count as 100 % MFU; null: known GPU, else measured GEMM",
+        above=0,
+    )
+
+
+@dataclass
+class CheckpointConfig:
+    """When the model, the optimizer, the position in the data and the random states are saved."""
+
+    every_n_steps: int = option(0, "optimizer steps between checkpoints; 0: none", minimum=0)
+    at_end: bool = option(True, "save after the last step")
+    keep: int = option(1, "newest checkpoints that are kept", minimum=1)
+
+
+@dataclass
+class LoggerConfig:
+    """`logger=`: besides metrics.jsonl, which is always written."""
+
+    kind: str = option("wandb", "wandb or none", choices=("wandb", "none"))
+    mode: str = option("offline", "offline: files only; online", choices=("offline", "online"))
+    project: str = option("hydratron", "W&B project")
+    entity: str | None = option(None, "W&B user or team; null means the default of the login")
+    tags: list[str] = option([], "W&B tags of every run")  # noqa: RUF009
+    save_dir: str = option("outputs", "folder that holds wandb/")
+
+
+@dataclass
+class LaunchConfig:
+    """`launch=`: how the rank processes are started."""
+
+    kind: str = option(
+        "local", "local: warm forkserver on this host; torchrun", choices=("local", "torchrun")
+    )
+    threads_per_rank: int = option(0, "CPU threads; 0 shares the host's cores equally", minimum=0)
+    nodes: int = option(1, "launch=torchrun: hosts; each gets world size / nodes ranks", minimum=1)
+    node_rank: int = option(0, "launch=torchrun: which of the hosts this is", minimum=0)
+    rendezvous: str | None = option(
+        None, "launch=torchrun: HOST:PORT of the first host; null for one host"
+    )
+
+
+@dataclass
+class Config:
+    """One training job."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    seed: int = option(1234, "weights, sample order and dropout", minimum=0, maximum=2**32 - 1)
+    resume: str | None = option(None, "a job folder or a checkpoint to go on from")
+
+    @property
+    def variant(self) -> str:
+        """What is compared in a sweep: `gpt_nano-tp2-pre`, the W&B job type."""
+        return f"{self.model.name}-{self.parallel.label}-{self.model.layernorm.placement}"
+
+    @property
+    def accumulation(self) -> int:
+        """Micro-batches per optimizer step and replica (validated to divide exactly)."""
+        per_pass = self.trainer.micro_batch_size * self.parallel.data_parallel_size
+        return self.trainer.global_batch_size // per_pass

@@ -1,0 +1,219 @@
+"""Whether a configuration can run: bounds of single options, and the rules between options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydratron.config.keys import describe, listed, options, value_of
+from hydratron.config.resume import config_file, fixed_problems
+from hydratron.config.schema import Config
+from hydratron.errors import ConfigError, Problem
+from hydratron.job import VALID_NAME, JobFolder
+
+LARGEST_LOCAL_WORLD = 64
+
+
+def validate(config: Config) -> None:
+    """Raise ConfigError with every problem of the configuration."""
+    if found := problems(config):
+        raise ConfigError(found)
+
+
+def problems(config: Config) -> list[Problem]:
+    """Options out of bounds, then every rule whose own options are within theirs."""
+    found = []
+    for key, option in options().items():
+        problem = bound_problem(key, value_of(config, key), option.bounds)
+        if problem is not None:
+            found.append(problem)
+    wrong = {problem.key for problem in found}
+    for keys, rule in RULES:
+        if not wrong.intersection(keys):
+            found.extend(rule(config))
+    return found
+
+
+def bound_problem(key: str, value: Any, bounds: Mapping[str, Any]) -> Problem | None:
+    """What a single value breaks of its declared bounds; None is always within them."""
+    choices = bounds.get("choices")
+    if choices and value is not None and value not in choices:
+        return Problem(key, value, f"choices: {listed(choices)}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not math.isfinite(value):
+        return Problem(key, value, f"{describe(float)} is expected")
+    low, above, high = (bounds.get(name) for name in ("minimum", "above", "maximum"))
+    if (
+        (low is not None and value < low)
+        or (above is not None and value <= above)
+        or (high is not None and value > high)
+    ):
+        parts = [f"at least {low}"] * (low is not None) + [f"above {above}"] * (above is not None)
+        parts += [f"at most {high}"] * (high is not None)
+        return Problem(key, value, f"must be {' and '.join(parts)}")
+    return None
+
+
+def divisors(number: int) -> list[int]:
+    """Every divisor, ascending."""
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return small + [number // n for n in reversed(small) if n * n != number]
+
+
+def _name(config: Config) -> Iterator[Problem]:
+    if not VALID_NAME.fullmatch(config.model.name):
+        yield Problem("model.name", config.model.name, "letters, digits, _ . - only")
+
+
+def _heads(config: Config) -> Iterator[Problem]:
+    hidden, heads = config.model.hidden_size, config.model.num_attention_heads
+    if hidden % heads:
+        valid = listed(divisors(hidden))
+        expected = f"does not divide model.hidden_size {hidden}; valid: {valid}"
+        yield Problem("model.num_attention_heads", heads, expected)
+
+
+def _tensor_parallel(config: Config) -> Iterator[Problem]:
+    model, tp = config.model, config.parallel.tensor_model_parallel_size
+    ffn = model.ffn_hidden_size or 4 * model.hidden_size
+    sizes = {
+        "model.num_attention_heads": model.num_attention_heads,
+        "model.ffn_hidden_size": ffn,
+        "model.vocab_multiple": model.vocab_multiple,
+    }
+    failing = [f"{key} {size} (remainder {size % tp})" for key, size in sizes.items() if size % tp]
+    if failing:
+        valid = listed(divisors(math.gcd(*sizes.values())))
+        expected = f"does not divide {' and '.join(failing)}; valid: {valid}"
+        yield Problem("parallel.tensor_model_parallel_size", tp, expected)
+
+
+def _batch(config: Config) -> Iterator[Problem]:
+    total, micro = config.trainer.global_batch_size, config.trainer.micro_batch_size
+    dp = config.parallel.data_parallel_size
+    if total % dp:
+        below, above = total // dp * dp, (total // dp + 1) * dp
+        valid = listed(size for size in (below, above) if size)
+        yield Problem(
+            "trainer.global_batch_size",
+            total,
+            f"not divisible by parallel.data_parallel_size {dp} (remainder {total % dp}); "
+            f"nearest valid: {valid}",
+        )
+    elif total % (micro * dp):
+        yield Problem(
+            "trainer.global_batch_size",
+            total,
+            f"not divisible by trainer.micro_batch_size {micro} x parallel.data_parallel_size {dp}"
+            f" = {micro * dp} (remainder {total % (micro * dp)}); "
+            f"valid trainer.micro_batch_size: {listed(divisors(total // dp))}",
+        )
+
+
+def _schedule(config: Config) -> Iterator[Problem]:
+    schedule = config.schedule
+    end = schedule.decay_steps or config.trainer.max_steps
+    name = "schedule.decay_steps" if schedule.decay_steps else "trainer.max_steps"
+    if schedule.warmup_steps >= end:
+        yield Problem("schedule.warmup_steps", schedule.warmup_steps, f"must be below {name} {end}")
+
+
+def _rates(config: Config) -> Iterator[Problem]:
+    if config.schedule.min_lr > config.optim.lr:
+        expected = f"must be at most optim.lr {config.optim.lr}"
+        yield Problem("schedule.min_lr", config.schedule.min_lr, expected)
+
+
+def _data(config: Config) -> Iterator[Problem]:
+    data = config.data
+    if data.source == "text" and not data.path:
+        yield Problem("data.path", "null", "data=text needs a .txt or .jsonl file, or a folder")
+    elif data.source == "text" and data.path and not Path(data.path).exists():
+        yield Problem("data.path", data.path, "no such file or folder")
+    elif data.source != "text" and data.path:
+        yield Problem("data.path", data.path, "is read with data=text only; add data=text")
+
+
+def _tokenizer(config: Config) -> Iterator[Problem]:
+    kind, path = config.tokenizer.kind, config.tokenizer.path
+    if kind == "gpt2" and not path:
+        expected = "tokenizer=gpt2 needs a folder with encoder.json and vocab.bpe"
+        yield Problem("tokenizer.path", "null", f"{expected}, or a tokenizer.json")
+    elif kind == "gpt2" and path and not Path(path).exists():
+        yield Problem("tokenizer.path", path, "no such file or folder")
+    elif kind != "gpt2" and path:
+        yield Problem("tokenizer.path", path, "is read with tokenizer=gpt2 only")
+
+
+def _resume(config: Config) -> Iterator[Problem]:
+    if config.resume is None:
+        return
+    path = Path(config.resume)
+    if not path.is_dir():
+        yield Problem("resume", config.resume, "no such job folder or checkpoint folder")
+    elif path.parent.name != "checkpoints" and JobFolder(path).newest_checkpoint() is None:
+        expected = "a job folder with checkpoints/step_*, or one of those; it holds none"
+        yield Problem("resume", config.resume, expected)
+    elif not config_file(path).exists():
+        yield Problem("resume", config.resume, "there is no config.yaml in its job folder")
+    else:
+        yield from fixed_problems(config)
+
+
+def _launch(config: Config) -> Iterator[Problem]:
+    launch, world = config.launch, config.parallel.world_size
+    sizes = f"tp {config.parallel.tensor_model_parallel_size} x"
+    sizes += f" dp {config.parallel.data_parallel_size} = {world}"
+    if launch.kind == "local":
+        if launch.nodes != 1:
+            yield Problem("launch.nodes", launch.nodes, "launch=local is one host; launch=torchrun")
+        if world > LARGEST_LOCAL_WORLD:
+            expected = f"at most {LARGEST_LOCAL_WORLD} processes on one host, {sizes} are asked for"
+            yield Problem("launch.kind", launch.kind, f"{expected}; use launch=torchrun")
+        return
+    if world % launch.nodes:
+        expected = f"does not divide the processes, {sizes}; valid: {listed(divisors(world))}"
+        yield Problem("launch.nodes", launch.nodes, expected)
+    if launch.node_rank >= launch.nodes:
+        expected = f"must be below launch.nodes {launch.nodes}"
+        yield Problem("launch.node_rank", launch.node_rank, expected)
+    host, _, port = (launch.rendezvous or "").rpartition(":")
+    if launch.rendezvous is not None and not (host and port.isdigit()):
+        yield Problem("launch.rendezvous", launch.rendezvous, "HOST:PORT is expected")
+    elif launch.rendezvous is None and launch.nodes > 1:
+        expected = "HOST:PORT of the first host is needed with launch.nodes above 1"
+        yield Problem("launch.rendezvous", "null", expected)
+
+
+_SIZES = (
+    "model.hidden_size",
+    "model.num_attention_heads",
+    "model.ffn_hidden_size",
+    "model.vocab_multiple",
+    "parallel.tensor_model_parallel_size",
+)
+_BATCH = (
+    "trainer.global_batch_size",
+    "trainer.micro_batch_size",
+    "parallel.data_parallel_size",
+)
+_WORLD = ("parallel.tensor_model_parallel_size", "parallel.data_parallel_size")
+
+Rule = Callable[[Config], Iterator[Problem]]
+
+# Each rule with the options it calculates with: a rule over a wrong option would only mislead.
+RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    ((), _name),
+    (_SIZES, _heads),
+    (_SIZES, _tensor_parallel),
+    (_BATCH, _batch),
+    (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
+    (("schedule.min_lr", "optim.lr"), _rates),
+    (("data.source",), _data),
+    (("tokenizer.kind",), _tokenizer),
+    ((), _resume),
+    (("launch.kind", "launch.nodes", "launch.node_rank", *_WORLD), _launch),
+)

@@ -1,0 +1,87 @@
+"""failure.json: the first cause of a failed job, whichever process saw it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import traceback
+from typing import Any
+
+from hydratron.job import JobFolder, read_json, write_json
+from hydratron.launch.history import last_row
+
+# The marks of gloo and of torch.distributed in the error of a rank whose peer went away.
+_LOST_PEER_TYPES = {"DistBackendError", "DistNetworkError", "DistStoreError"}
+_LOST_PEER_TEXT = "gloo/transport"
+
+
+def raised(folder: JobFolder, rank: int | None, error: BaseException) -> bool:
+    """Record an exception of a rank, or of the launcher; False when another cause was first."""
+    text = "".join(traceback.format_exception(error))
+    message = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
+    kind = type(error).__name__
+    lost = kind in _LOST_PEER_TYPES or _LOST_PEER_TEXT in message
+    return _first(folder, _describe(folder, rank, kind, message, text, lost))
+
+
+def ended(folder: JobFolder, rank: int | None, code: int) -> None:
+    """Record a rank's non-zero exit code, negative for a signal, as its launcher saw it.
+
+    An earlier cause stays, but for the error of a rank that only lost its peer: this is why.  Code
+    1 is the end of a rank whose exception is recorded, so it explains nothing more.
+    """
+    who = "torchrun" if rank is None else f"rank {rank}"
+    if code < 0:
+        kind, message = "Killed", f"{who} was killed by {_signal_name(-code)}"
+    else:
+        kind, message = "Exit", f"{who} ended with code {code}"
+    failure = _describe(folder, rank, kind, message, "", lost=False)
+    if not _first(folder, failure) and code != 1 and lost_peer(folder):
+        write_json(folder.failure, failure)
+
+
+def lost_peer(folder: JobFolder) -> bool:
+    """Whether the recorded failure is of a rank that only lost its peer."""
+    return bool((read_json(folder.failure) or {}).get("lost_peer"))
+
+
+def _describe(
+    folder: JobFolder, rank: int | None, kind: str, message: str, text: str, lost: bool
+) -> dict[str, Any]:
+    return {
+        "rank": rank,
+        "kind": kind,
+        "message": message,
+        "traceback": text,
+        "step": last_row(folder).get("step"),
+        "lost_peer": lost,
+    }
+
+
+def _first(folder: JobFolder, failure: dict[str, Any]) -> bool:
+    """Write failure.json unless it exists; a hard link is whole and can be made only once.
+
+    With a result every rank had finished: how it ended after that changes nothing.
+    """
+    if folder.result.exists():
+        return False
+    handle, temporary = tempfile.mkstemp(dir=folder.path, prefix=".failure.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(json.dumps(failure, indent=2) + "\n")
+        os.chmod(temporary, 0o644)
+        os.link(temporary, folder.failure)
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

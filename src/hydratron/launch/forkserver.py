@@ -1,0 +1,120 @@
+"""launch=local: the ranks of a job as processes of a warm forkserver on this host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from hydratron.config.schema import Config
+from hydratron.errors import JobError
+from hydratron.job import JobFolder
+from hydratron.launch import failure, warm
+from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output, sigterm_raises
+
+POLL_SECONDS = 0.25
+# After the first failure the other ranks lose their peer and end by themselves; then they are made
+# to.  A rank that saves a checkpoint on SIGTERM gets longer when the launcher itself is stopped.
+GRACE_SECONDS = 3.0
+TERMINATE_SECONDS = 2.0
+INTERRUPT_SECONDS = 30.0
+
+
+def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: str = TRAIN) -> None:
+    """Run all ranks of the job in `folder` and return when none is left.
+
+    `poll` is called a few times a second.  What became of the job is in result.json or
+    failure.json.  An exception in this process (Ctrl-C, SIGTERM) ends the ranks before it leaves.
+    """
+    world_size = config.parallel.world_size
+    store = folder.path / f".store-{uuid.uuid4().hex}"
+    preload = ["torch", "hydratron.launch.worker", train.split(":")[0]]
+    preload += ["wandb"] * (config.logger.kind == "wandb")
+    ranks: list[BaseProcess] = []
+    with sigterm_raises():
+        try:
+            for rank in range(world_size):
+                arguments = (folder.path, rank, world_size, store, dict(os.environ), train)
+                ranks.append(_start(rank, arguments, preload))
+            _supervise(ranks, folder, poll)
+        except BaseException:
+            _end(ranks, INTERRUPT_SECONDS)
+            raise
+        finally:
+            for process in ranks:
+                process.kill()
+                process.join()
+                process.close()
+            store.unlink(missing_ok=True)
+
+
+def _start(rank: int, arguments: tuple[object, ...], preload: Sequence[str]) -> BaseProcess:
+    try:
+        return warm.start(_rank, arguments, f"rank {rank}", preload)
+    except (EOFError, ConnectionError) as error:
+        raise JobError("the server of rank processes broke off: see the output above") from error
+
+
+def _supervise(ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[], None]) -> None:
+    living = dict(enumerate(ranks))
+    while living:
+        wait([process.sentinel for process in living.values()], POLL_SECONDS)
+        poll()
+        codes = {rank: process.exitcode for rank, process in living.items()}
+        failed = {rank: code for rank, code in codes.items() if code}
+        living = {rank: process for rank, process in living.items() if codes[rank] is None}
+        if failed:
+            _record(failed, folder)
+            _join(list(living.values()), GRACE_SECONDS)
+            _record({rank: process.exitcode for rank, process in living.items()}, folder)
+            _end(list(living.values()), TERMINATE_SECONDS)
+            return
+
+
+def _record(codes: Mapping[int, int | None], folder: JobFolder) -> None:
+    """Name the ranks that ended by themselves; signals first, they explain the other codes."""
+    for rank, code in sorted(codes.items(), key=lambda item: item[1] or 0):
+        if code:
+            failure.ended(folder, rank, code)
+
+
+def _join(ranks: Sequence[BaseProcess], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    for process in ranks:
+        process.join(max(0.0, deadline - time.monotonic()))
+
+
+def _end(ranks: Sequence[BaseProcess], seconds: float) -> None:
+    for process in ranks:
+        process.terminate()
+    _join(ranks, seconds)
+    for process in ranks:
+        process.kill()
+
+
+def _rank(
+    path: Path,
+    rank: int,
+    world_size: int,
+    store: Path,
+    environment: dict[str, str],
+    train: str,
+) -> None:
+    """In the new process: the launcher's environment of now, this rank's variables, the worker."""
+    launcher = parent_process()
+    assert launcher is not None
+    end_with_launcher(launcher.sentinel)
+    # Ctrl-C reaches every process of the terminal: the launcher alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    redirect_output(JobFolder(path), rank)
+    from hydratron.launch.worker import torchrun_environment, worker
+
+    os.environ.clear()
+    os.environ.update(environment | torchrun_environment(rank, world_size))
+    worker(path, train, store)

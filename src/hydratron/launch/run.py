@@ -1,0 +1,177 @@
+"""One job from its configuration to its result, for the command line: `run_job`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from hydratron.config.load import dump, load, to_dict
+from hydratron.config.schema import Config
+from hydratron.data.prepare import prepare
+from hydratron.errors import ConfigError, JobError
+from hydratron.job import JobFolder, read_json, write_json, write_text
+from hydratron.launch import failure, forkserver, torchrun
+from hydratron.launch.history import last_row, starting_point
+from hydratron.launch.progress import Display, Position, end_line, say
+from hydratron.launch.provenance import provenance
+from hydratron.launch.supervision import TRAIN, rank_log, remove_empty_logs
+
+LAUNCHERS: dict[str, Callable[[Config, JobFolder, Callable[[], None], str], None]] = {
+    "local": forkserver.launch,
+    "torchrun": torchrun.launch,
+}
+# A diverged job is an outcome: run again it would diverge again.
+FINAL = ("completed", "diverged")
+# Options that say where and how a job runs, not which job it is.
+NOT_COMPARED = ("launch.", "logger.", "data.cache_dir", "data.prepared")
+
+
+def run_job(
+    config: Config, folder: Path, overrides: Sequence[str], position: Position, train: str = TRAIN
+) -> dict[str, Any]:
+    """Run the job in `folder`, or find it finished there, and return its result.
+
+    A failed job does not raise: its result says `failed`, with rank, kind and message, and is also
+    in result.json, unless the folder belongs to another job.  `train` is `package.module:function`.
+    """
+    if config.resume is not None:
+        # The folder may be run again from elsewhere.
+        config = dataclasses.replace(config, resume=str(Path(config.resume).resolve()))
+    job = JobFolder(folder)
+    began = time.monotonic()
+    try:
+        with _owned(job, config):
+            result = finished(config, folder)
+            if result is not None:
+                say(f"{position.label}{job.name} {result['status']} before, skipped")
+                return result
+            result = _run(config, job, overrides, position, train)
+    except (JobError, OSError) as error:
+        result = {"status": "failed", "kind": type(error).__name__, "message": str(error)}
+    if result["status"] == "failed":
+        keys = f"kind={result['kind']} rank={_or_dash(result, 'rank')}"
+        say(f"FAULT {keys} step={_or_dash(result, 'step')} action=job ended")
+    say(end_line(job.name, position, result, time.monotonic() - began))
+    return result
+
+
+def finished(config: Config, folder: Path) -> dict[str, Any] | None:
+    """The result of this very job if `folder` has a final one; None if it is still to be run.
+
+    Raises JobError when the folder holds a job of another configuration.
+    """
+    job = JobFolder(folder)
+    if not job.config.exists():
+        return None
+    advice = "choose another hydra.run.dir or hydra.sweep.dir, or remove the folder"
+    try:
+        before = load(job.config)
+    except ConfigError as error:
+        raise JobError(f"{folder}: holds a job of another version: {error}; {advice}") from None
+    old, new = _flat(to_dict(before)), _flat(to_dict(config))
+    for key in old:
+        if old[key] != new[key] and not key.startswith(NOT_COMPARED):
+            change = f"{key}: {old[key]} -> {new[key]}"
+            raise JobError(f"{folder}: holds another job ({change}); {advice}")
+    result = read_json(job.result)
+    return result if result and result["status"] in FINAL else None
+
+
+def _run(
+    config: Config, job: JobFolder, overrides: Sequence[str], position: Position, train: str
+) -> dict[str, Any]:
+    try:
+        if config.launch.node_rank == 0:
+            _clear(job)
+        config = _write_inputs(config, job, overrides)
+        with Display(config, job, position) as display:
+            LAUNCHERS[config.launch.kind](config, job, display.update, train)
+        result = read_json(job.result)
+        if result is not None:
+            remove_empty_logs(job)
+            return result
+        # Only when nothing else was recorded.
+        failure.raised(job, None, JobError("the ranks ended without a result"))
+    except Exception as error:
+        failure.raised(job, None, error)
+    except BaseException:
+        # Interrupted, not failed: ranks that lost their peers on the way out are no cause.
+        job.failure.unlink(missing_ok=True)
+        raise
+    result = _failed(job)
+    write_json(job.result, result)
+    return result
+
+
+def _failed(job: JobFolder) -> dict[str, Any]:
+    failed = read_json(job.failure) or {}
+    rank = failed.get("rank")
+    log = rank_log(job, rank) if rank is not None else torchrun.agent_log(job)
+    keys = ("rank", "kind", "message", "step")
+    return (
+        last_row(job)
+        | {"status": "failed"}
+        | {key: failed.get(key) for key in keys}
+        | {"log": str((log if log.exists() else job.failure).relative_to(job.path))}
+    )
+
+
+@contextlib.contextmanager
+def _owned(job: JobFolder, config: Config) -> Iterator[None]:
+    """Keep a second launcher out of the folder; the lock falls with this process."""
+    job.path.mkdir(parents=True, exist_ok=True)
+    if config.launch.node_rank > 0:
+        # The first host of the job holds the lock, over the shared file system.
+        yield
+        return
+    try:
+        lock = FileLock(job.path / ".lock", timeout=0).acquire()
+    except Timeout:
+        raise JobError(f"{job.path}: another process is running this job") from None
+    with lock:
+        yield
+
+
+def _clear(job: JobFolder) -> None:
+    """Remove what an earlier attempt said about its end; its checkpoints and metrics stay."""
+    job.result.unlink(missing_ok=True)
+    job.failure.unlink(missing_ok=True)
+    shutil.rmtree(job.path / "logs", ignore_errors=True)
+    for store in job.path.glob(".store-*"):
+        store.unlink()
+
+
+def _write_inputs(config: Config, job: JobFolder, overrides: Sequence[str]) -> Config:
+    """Write what the ranks read and what the reader asks; return the configuration with data."""
+    if config.data.prepared is None:
+        prepared = prepare(config.data, config.tokenizer, progress=False)
+        data = dataclasses.replace(config.data, prepared=str(prepared))
+        config = dataclasses.replace(config, data=data)
+    if config.launch.node_rank == 0 or not job.config.exists():
+        dump(config, job.config)
+        write_text(job.overrides, yaml.safe_dump(list(overrides)))
+        start = starting_point(config, job)
+        write_json(job.provenance, provenance(config, job.path, overrides, start))
+    return config
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _or_dash(result: Mapping[str, Any], key: str) -> Any:
+    return "-" if result.get(key) is None else result[key]

@@ -1,0 +1,66 @@
+"""From job folders to tables, findings and one static page; everything heavy is imported late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ReportPaths", "load", "print_summary", "report"]
+
+
+class ReportPaths(NamedTuple):
+    """Where a report lies: both files in the first of its folders."""
+
+    dashboard: Path
+    summary: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> ReportPaths:
+        return cls(dashboard=folder / "dashboard.html", summary=folder / "summary.csv")
+
+
+def load(folders: Path | str | Sequence[Path | str]) -> pd.DataFrame:
+    """All logged metrics of one or several folders as one tidy frame, one row per logged row.
+
+    Columns: run, sweep, status, model, parallel, seed, step, tokens, seconds, then the metrics.
+    Raises HydratronError when a folder holds no jobs.
+    """
+    from hydratron.reporting.records import read_runs, tidy
+
+    return tidy(read_runs(folders))
+
+
+def report(folders: Sequence[Path]) -> ReportPaths:
+    """Write dashboard.html and summary.csv into the first folder, each by rename.
+
+    Raises HydratronError when a folder holds no jobs.
+    """
+    from hydratron.job import write_text
+    from hydratron.reporting.dashboard import page, title_of
+    from hydratron.reporting.records import read_runs
+    from hydratron.reporting.tables import summary
+
+    runs = read_runs(folders)
+    paths = ReportPaths.of(Path(folders[0]))
+    write_text(paths.summary, summary(runs).to_csv(index=False))
+    write_text(paths.dashboard, page(runs, title_of(folders)))
+    return paths
+
+
+def print_summary(folders: Path | Sequence[Path]) -> None:
+    """The runs by validation loss, the findings, and last the two paths of the report.
+
+    Raises HydratronError when a folder holds no jobs.
+    """
+    from hydratron.reporting.records import read_runs
+    from hydratron.reporting.terminal import show
+
+    show(read_runs(folders))
+    first = folders if isinstance(folders, Path) else folders[0]
+    paths = ReportPaths.of(Path(first))
+    print(paths.dashboard)
+    print(paths.summary)

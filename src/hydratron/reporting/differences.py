@@ -1,0 +1,127 @@
+"""What differs between runs: full dotted keys for files, short columns and labels for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+from hydratron.reporting.formats import setting
+from hydratron.reporting.records import Run
+
+# The keys that a model size fixes; the other model.* keys (layernorm, dropout) are variants.
+SHAPE = frozenset(
+    f"model.{key}"
+    for key in (
+        "name",
+        "num_layers",
+        "hidden_size",
+        "num_attention_heads",
+        "ffn_hidden_size",
+        "init_std",
+    )
+)
+# The micro-batch belongs to the degree: the global batch, which is compared, stays the same.
+PARALLEL = frozenset(
+    {
+        "parallel.tensor_model_parallel_size",
+        "parallel.data_parallel_size",
+        "trainer.micro_batch_size",
+    }
+)
+# Where files go and how processes start; nothing of it changes what is learned.
+BOOKKEEPING = ("logger.", "launch.", "checkpoint.", "data.prepared", "data.cache_dir", "resume")
+DERIVED = "data.prepared"
+
+
+def varying(runs: Sequence[Run]) -> list[str]:
+    """The configuration keys that differ between the runs, in the order of the configuration."""
+    keys = dict.fromkeys(key for run in runs for key in run.settings)
+    return [key for key in keys if key != DERIVED and len({_value(run, key) for run in runs}) > 1]
+
+
+def shared(runs: Sequence[Run]) -> dict[str, str]:
+    """The configuration keys that all runs have in common, with their values."""
+    differing = {*varying(runs), DERIVED}
+    return {k: setting(v) for k, v in runs[0].settings.items() if k not in differing}
+
+
+def short_columns(
+    runs: Sequence[Run], ignored: frozenset[str] = frozenset()
+) -> dict[str, list[str]]:
+    """Few columns that say the same as `varying`: column title -> one value per run.
+
+    Keys that follow from the model's name or from the parallel degree are left out.
+    """
+    columns: dict[str, list[str]] = {}
+    keys = [k for k in varying(runs) if k not in ignored and not k.startswith(BOOKKEEPING)]
+    for key in keys:
+        if key == "model.name":
+            columns["model"] = [run.model for run in runs]
+        elif key in PARALLEL and len({run.parallel for run in runs}) > 1:
+            columns["parallel"] = [run.parallel for run in runs]
+            if key == "trainer.micro_batch_size" and not _follows(runs, key, _degree):
+                columns["micro_batch_size"] = _texts(runs, key)
+        elif not (key.startswith("model.") and _follows(runs, key, _name)):
+            title = key.rsplit(".", 1)[-1]
+            clash = sum(other.rsplit(".", 1)[-1] == title for other in keys) > 1
+            columns[key if clash or title in ("model", "parallel") else title] = _texts(runs, key)
+    return columns
+
+
+def variants(runs: Sequence[Run]) -> list[str]:
+    """One label per run for what its colour stands for: the model, and any other variation.
+
+    Parallel degree (the dash) and seed are not part of it.
+    """
+    columns = short_columns(runs)
+    labels = [[run.model] for run in runs]
+    for title, values in columns.items():
+        if title not in ("model", "parallel", "seed"):
+            for label, value in zip(labels, values, strict=True):
+                label.append(f"{title} {value}")
+    return [", ".join(label) for label in labels]
+
+
+def groups(runs: Iterable[Run], ignored: frozenset[str]) -> list[list[Run]]:
+    """Runs whose configurations differ in nothing but the ignored keys and bookkeeping."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        kept = {
+            key: value
+            for key, value in run.settings.items()
+            if key not in ignored and not key.startswith(BOOKKEEPING)
+        }
+        found.setdefault(json.dumps(kept, sort_keys=True, default=str), []).append(run)
+    return list(found.values())
+
+
+def contexts(found: Sequence[Sequence[Run]], ignored: frozenset[str]) -> list[str]:
+    """What tells the groups apart, one text per group: `tp2, seed 1`; empty for a single group."""
+    texts: list[list[str]] = [[] for _ in found]
+    for title, values in short_columns([group[0] for group in found], ignored).items():
+        for text, value in zip(texts, values, strict=True):
+            text.append(value if title in ("model", "parallel") else f"{title} {value}")
+    return [", ".join(text) for text in texts]
+
+
+def _value(run: Run, key: str) -> str:
+    return json.dumps(run.settings.get(key), sort_keys=True, default=str)
+
+
+def _texts(runs: Sequence[Run], key: str) -> list[str]:
+    return [setting(run.settings.get(key)) for run in runs]
+
+
+def _name(run: Run) -> str:
+    return run.model
+
+
+def _degree(run: Run) -> str:
+    return run.parallel
+
+
+def _follows(runs: Sequence[Run], key: str, label: Callable[[Run], str]) -> bool:
+    """Whether the label alone decides the value of the key."""
+    return len({(label(run), _value(run, key)) for run in runs}) == len(
+        {label(run) for run in runs}
+    )

@@ -1,0 +1,61 @@
+"""Numbers and labels as people read them, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+MISSING = "–"
+UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def count(value: float | None) -> str:
+    """Three digits and a unit: 1781234 -> 1.78M."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    for size, unit in UNITS:
+        # 999,600 would round to 1000k, so it moves up to the next unit.
+        if abs(value) >= size * 0.9995:
+            return f"{_three(value / size)}{unit}"
+    return _three(value)
+
+
+def loss(value: float | None) -> str:
+    """Four decimals, where runs begin to differ by more than noise."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def decimal(value: float | None) -> str:
+    """One decimal, or a power of ten when there would be more than six digits."""
+    if value is None or math.isnan(value):
+        return MISSING
+    return f"{value:.1f}" if abs(value) < 1e6 else f"{value:.1e}"
+
+
+def rate(value: float) -> str:
+    """A learning rate as it is written in a paper: 0.001 -> 1e-3."""
+    mantissa, exponent = f"{value:e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def gap(value: float) -> str:
+    """A difference to two digits: 6.2e-7, and 0 for none."""
+    return rate(float(f"{value:.1e}")) if value else "0"
+
+
+def setting(value: Any) -> str:
+    """A configuration value as it would be typed: null, true, 0.1, a list in brackets."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, list):
+        return "[" + ", ".join(setting(v) for v in value) + "]"
+    return str(value)
+
+
+def _three(value: float) -> str:
+    whole = len(str(int(abs(value))))
+    return f"{value:.{max(0, 3 - whole)}f}"

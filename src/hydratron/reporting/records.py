@@ -1,0 +1,211 @@
+"""Job folders as records, and all their logged metrics as one tidy frame."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from hydratron.errors import HydratronError
+from hydratron.job import JobFolder, read_json
+
+METRICS = (
+    "train/loss",
+    "val/loss",
+    "val/perplexity",
+    "lr",
+    "grad_norm",
+    "perf/tokens_per_second",
+    "perf/mfu",
+    "perf/memory_bytes",
+)
+IDENTITY = ("run", "sweep", "status", "model", "parallel", "seed")
+POSITION = ("step", "tokens", "seconds")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job as its folder tells it, in whatever state it is; files not there yet are empty."""
+
+    folder: Path
+    settings: dict[str, Any]
+    """The configuration with dotted keys: `model.num_layers` -> 4."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    result: dict[str, Any] = field(default_factory=dict)
+    failure: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+    @property
+    def sweep(self) -> str:
+        return JobFolder(self.folder).sweep
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed`, `preempted`, `diverged`, or `unfinished` without a result."""
+        if self.result:
+            return str(self.result.get("status", "unfinished"))
+        return "failed" if self.failure else "unfinished"
+
+    @property
+    def model(self) -> str:
+        return str(self.settings.get("model.name", "model"))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Tensor-parallel and data-parallel size; their product is the number of ranks."""
+        keys = ("tensor_model_parallel_size", "data_parallel_size")
+        tensor, data = (int(self.settings.get(f"parallel.{key}", 1)) for key in keys)
+        return tensor, data
+
+    @property
+    def parallel(self) -> str:
+        """The label of the configuration: `single`, `tp2`, `tp2_dp4`."""
+        named = zip(("tp", "dp"), self.sizes, strict=True)
+        return "_".join(f"{name}{size}" for name, size in named if size > 1) or "single"
+
+    @property
+    def seed(self) -> int | None:
+        return self.settings.get("seed")
+
+    @property
+    def parameters(self) -> int | None:
+        counted = self.result.get("parameters")
+        return None if counted is None else int(counted)
+
+    @property
+    def blocks(self) -> int:
+        """Weights of the transformer blocks by configuration: orders models before any result."""
+        layers = self.settings.get("model.num_layers") or 0
+        return int(12 * layers * (self.settings.get("model.hidden_size") or 0) ** 2)
+
+    @property
+    def cause(self) -> str | None:
+        """Why the run failed, in one line, or None."""
+        if self.status != "failed":
+            return None
+        said = self.failure or self.result
+        lines = str(said.get("message", "")).strip().splitlines()
+        text = ": ".join([str(said.get("kind", "no failure.json")), *lines[:1]])
+        known = (key for key in ("rank", "step") if self.failure.get(key) is not None)
+        where = [f"{key} {self.failure[key]}" for key in known]
+        return f"{text} ({', '.join(where)})" if where else text
+
+    def final(self, key: str) -> float | None:
+        """The value in the result, else the last logged one; None when there is neither."""
+        if self.result.get(key) is not None:
+            return float(self.result[key])
+        logged = (row[key] for row in reversed(self.rows) if row.get(key) is not None)
+        value = next(logged, None)
+        return None if value is None else float(value)
+
+    def curve(self, key: str) -> dict[int, float]:
+        """Finite values of one metric by step."""
+        pairs = ((row["step"], row.get(key)) for row in self.rows)
+        return {step: float(v) for step, v in pairs if v is not None and math.isfinite(v)}
+
+
+def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
+    """Every job of the folders, each of which is a job folder or holds job folders.
+
+    Raises HydratronError for a folder without jobs and for a file that cannot be read.
+    """
+    listed = [folders] if isinstance(folders, Path | str) else list(folders)
+    jobs: dict[Path, Path] = {}
+    for folder in map(Path, listed):
+        found = [folder] if _is_job(folder) else sorted(p for p in folder.glob("*") if _is_job(p))
+        if not found:
+            raise HydratronError(f"{folder}: holds no job folder (one with a config.yaml)")
+        jobs |= {path.resolve(): path for path in found}
+    if not jobs:
+        raise HydratronError("no folder to report on")
+    return [read_run(path) for path in jobs.values()]
+
+
+def read_run(path: Path) -> Run:
+    """One job folder; HydratronError for a file that cannot be read."""
+    job = JobFolder(path)
+    return Run(
+        folder=path,
+        settings=flatten(_read_yaml(job.config)),
+        rows=read_metrics(job.metrics),
+        result=_read_object(job.result),
+        failure=_read_object(job.failure),
+        provenance=_read_object(job.provenance),
+    )
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The rows of a metrics.jsonl that may be being written: lines that are not whole are left out.
+
+    A job that goes on from a checkpoint logs some steps again: the later rows replace the earlier.
+    """
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            continue
+        if rows and row["step"] < rows[-1]["step"]:
+            rows = [earlier for earlier in rows if earlier["step"] < row["step"]]
+        rows.append(row)
+    return rows
+
+
+def tidy(runs: Sequence[Run]) -> pd.DataFrame:
+    """One row per logged row, the runs in the order given; a run that logged nothing has none."""
+    rows = []
+    for run in runs:
+        values = (run.name, run.sweep, run.status, run.model, run.parallel, run.seed)
+        identity = dict(zip(IDENTITY, values, strict=True))
+        rows += [identity | row for row in run.rows]
+    frame = pd.DataFrame(rows)
+    known = [*IDENTITY, *POSITION, *METRICS]
+    frame = frame.reindex(columns=known + [c for c in frame.columns if c not in known])
+    metrics = [*POSITION[1:], *METRICS]
+    return frame.astype(dict.fromkeys(metrics, "float64"))
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries with dotted keys; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _is_job(path: Path) -> bool:
+    return JobFolder(path).config.is_file()
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise HydratronError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise HydratronError(f"{path}: is not a configuration (key: value lines)")
+    return content
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path) or {}
+    except json.JSONDecodeError as error:
+        raise HydratronError(f"{path}: is not JSON: {error}") from error

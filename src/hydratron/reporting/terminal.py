@@ -1,0 +1,66 @@
+"""The runs of a sweep and its findings on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hydratron.reporting.differences import short_columns
+from hydratron.reporting.findings import findings
+from hydratron.reporting.formats import count, decimal, loss
+from hydratron.reporting.records import Run
+from hydratron.reporting.tables import by_validation_loss
+
+OUTCOMES: tuple[tuple[str, Callable[[Run], str]], ...] = (
+    ("params", lambda run: count(run.parameters)),
+    ("tokens", lambda run: count(run.final("tokens"))),
+    ("seconds", lambda run: decimal(run.final("seconds"))),
+    ("train\nloss", lambda run: loss(run.final("train/loss"))),
+    ("val\nloss", lambda run: loss(run.final("val/loss"))),
+    ("val\nppl", lambda run: decimal(run.final("val/perplexity"))),
+    ("tok/s", lambda run: count(run.final("perf/tokens_per_second"))),
+)
+WIDE, PIPED = 90, 1000
+STYLES = {"completed": "green", "failed": "bold red", "diverged": "bold red"}
+
+
+def table(runs: Sequence[Run], width: int) -> Table:
+    """One row per run, the lowest validation loss first; closer columns on a narrow terminal."""
+    ordered = by_validation_loss(runs)
+    columns = short_columns(ordered)
+    rows = list(zip(*columns.values(), strict=True))
+    if len(set(rows)) < len(ordered):
+        columns = {"run": [run.name for run in ordered]} | columns
+    shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if width >= WIDE else 0)
+    for title in columns:
+        shown.add_column(Text(title), overflow="fold")
+    for title, _ in OUTCOMES:
+        shown.add_column(title, justify="right", no_wrap=True)
+    shown.add_column("status")
+    for index, run in enumerate(ordered):
+        differing = [Text(values[index]) for values in columns.values()]
+        outcomes = [show_value(run) for _, show_value in OUTCOMES]
+        status = Text(run.status, style=STYLES.get(run.status, "yellow"))
+        shown.add_row(*differing, *outcomes, status)
+    return shown
+
+
+def show(runs: Sequence[Run]) -> None:
+    """Table, causes of failures and findings on stdout."""
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        # A pipe has no width to keep to; rich would squeeze the columns into 80.
+        console.width = PIPED
+    console.print(table(runs, console.width))
+    console.print()
+    for run in runs:
+        if run.cause is not None:
+            console.print(Text(f"{run.name} failed: {run.cause}"), soft_wrap=True)
+    for finding in findings(runs):
+        style = {True: "green", False: "bold red", None: ""}[finding.holds]
+        console.print(Text(finding.sentence(), style=style), soft_wrap=True)

@@ -1,0 +1,46 @@
+"""Launchers as processes of their own, to be interrupted and killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydratron.config.load import dump
+from hydratron.config.schema import Config
+from tests.helpers.jobs import TRAINS
+
+ROOT = Path(__file__).parents[2]
+
+
+def python(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    environment = os.environ | {"PYTHONPATH": path, "GLOO_SOCKET_IFNAME": "lo"}
+    return subprocess.Popen([sys.executable, *arguments], env=environment, **options)
+
+
+def start_launcher(tmp_path: Path, config: Config, train: str) -> subprocess.Popen[bytes]:
+    """A process of its own that runs the job in tmp_path / "job"."""
+    source = tmp_path / f"in-{config.launch.node_rank}.yaml"
+    dump(config, source)
+    return python("-c", launcher_program(tmp_path, train, source), start_new_session=True)
+
+
+def launcher_program(tmp_path: Path, train: str, source: Path | None = None) -> str:
+    return f"""
+import sys
+from pathlib import Path
+from hydratron.config.load import load
+from hydratron.launch.run import run_job
+from tests.helpers.jobs import position
+config = load(Path({str(source or tmp_path / "in.yaml")!r}))
+result = run_job(config, Path({str(tmp_path / "job")!r}), [], position(), "{TRAINS}:{train}")
+sys.exit(result["status"] != "completed")
+"""
+
+
+def ranks_run(folder: Path) -> Callable[[], bool]:
+    return lambda: all((folder / f"running_{rank}").exists() for rank in (0, 1))

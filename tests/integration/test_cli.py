@@ -1,0 +1,218 @@
+"""`hydratron train` from the command line to the report, with jobs that only pretend to train."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hydratron.cli import main
+from hydratron.config.load import dump
+from hydratron.config.schema import Config
+from hydratron.errors import DataError, Problem
+from hydratron.job import JobFolder, write_json
+from hydratron.launch.progress import Position
+
+FAILING_SEED = 2
+ROW = {"step": 3, "tokens": 384, "seconds": 1.0, "train/loss": 5.5, "val/loss": 5.6}
+
+
+class FakeJobs:
+    """Stands for launch.run.run_job: writes a job folder; one seed can fail or interrupt."""
+
+    def __init__(self) -> None:
+        self.positions: list[Position] = []
+        self.configs: list[Config] = []
+        self.interrupt: BaseException | None = None
+
+    def __call__(
+        self, config: Config, folder: Path, overrides: Sequence[str], position: Position
+    ) -> dict[str, Any]:
+        self.positions.append(position)
+        self.configs.append(config)
+        if self.interrupt is not None:
+            raise self.interrupt
+        job = JobFolder(folder)
+        dump(config, job.config)
+        job.metrics.write_text(json.dumps(ROW) + "\n")
+        result: dict[str, Any] = {"status": "completed", "parameters": 10, **ROW}
+        if config.seed == FAILING_SEED:
+            failure = {"rank": 1, "kind": "RuntimeError", "message": "lost\nit", "step": 3}
+            write_json(job.failure, failure | {"traceback": "..."})
+            result["status"] = "failed"
+        write_json(job.result, result)
+        return result
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def jobs(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
+    """No real data and no rank processes: preparing and running jobs are replaced."""
+    fake = FakeJobs()
+    monkeypatch.setattr("hydratron.launch.run.run_job", fake)
+    monkeypatch.setattr("hydratron.data.prepare.prepare", lambda *a, **k: elsewhere / "prepared")
+    monkeypatch.setattr("hydratron.data.prepare.open_prepared", lambda path: None)
+    monkeypatch.setattr("hydratron.data.prepare.check", lambda prepared, config: [])
+    return fake
+
+
+def test_a_sweep_runs_reports_and_succeeds(
+    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "model=gpt_pico,gpt_nano", "-m", "seed=1,3", "hydra.sweep.dir=out"]
+    assert main(argv) == 0
+    assert [config.model.name for config in jobs.configs] == ["gpt_pico"] * 2 + ["gpt_nano"] * 2
+    assert {config.data.prepared for config in jobs.configs} == {str(elsewhere / "prepared")}
+    assert [position.index for position in jobs.positions] == [1, 2, 3, 4]
+    assert {position.total for position in jobs.positions} == {4}
+    assert jobs.positions[0].work[0] < jobs.positions[0].work[2]
+    made = {path.name for path in (elsewhere / "out").iterdir()}
+    assert {"dashboard.html", "summary.csv", "000_gpt_pico-single-pre-s1"} < made
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "out/dashboard.html" in said.out
+
+
+def test_a_failed_job_is_named_at_the_end(
+    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", "seed=1,2,3", "hydra.sweep.dir=out"]) == 1
+    assert len(jobs.configs) == 3
+    job = "001_gpt_nano-single-pre-s2"
+    assert capsys.readouterr().err.splitlines() == [
+        f"hydratron: job {job} failed: rank 1: RuntimeError: lost it "
+        f"(traceback in out/{job}/failure.json)"
+    ]
+    assert (elsewhere / "out" / "dashboard.html").exists()
+
+
+def test_a_single_run_is_a_sweep_of_one(jobs: FakeJobs, elsewhere: Path) -> None:
+    assert main(["train", "model=gpt_pico"]) == 0
+    [sweep] = (elsewhere / "outputs").iterdir()
+    made = sorted(path.name for path in sweep.iterdir())
+    assert made == ["000_gpt_pico-single-pre-s1234", "dashboard.html", "summary.csv"]
+    job = sweep / made[0]
+    assert {path.name for path in job.iterdir()} == {"config.yaml", "metrics.jsonl", "result.json"}
+
+
+def test_a_named_job_folder_is_honoured(jobs: FakeJobs, elsewhere: Path) -> None:
+    assert main(["train", "hydra.run.dir=runs/mine"]) == 0
+    made = {path.name for path in (elsewhere / "runs" / "mine").iterdir()}
+    assert {"config.yaml", "result.json", "dashboard.html", "summary.csv"} <= made
+    assert [path.name for path in (elsewhere / "runs").iterdir()] == ["mine"]
+
+
+def test_two_commands_in_one_second_get_two_folders(
+    jobs: FakeJobs, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hydratron.config import plan as module
+
+    real = module.plan
+
+    def same_second(overrides: Sequence[str], multirun: bool = False) -> module.Plan:
+        return dataclasses.replace(real(overrides, multirun), folder=Path("outputs/now"))
+
+    monkeypatch.setattr(module, "plan", same_second)
+    assert main(["train"]) == 0
+    assert main(["train"]) == 0
+    assert sorted(path.name for path in (elsewhere / "outputs").iterdir()) == ["now", "now_2"]
+
+
+def test_finished_jobs_weigh_nothing_and_other_jobs_are_refused(
+    jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", "seed=1", "hydra.sweep.dir=out"]) == 0
+    assert main(["train", "-m", "seed=1,3", "hydra.sweep.dir=out"]) == 0
+    assert jobs.positions[-1].work[0] == 0
+    assert jobs.positions[-1].work[1] > 0
+    capsys.readouterr()
+    assert main(["train", "-m", "seed=1,3", "optim.lr=2e-3", "hydra.sweep.dir=out"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert "holds another job (optim.lr: 0.001 -> 0.002)" in said[0]
+    assert len(jobs.configs) == 3
+
+
+@pytest.mark.parametrize(("ending", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_an_interrupt_ends_the_sweep(
+    ending: BaseException, code: int, jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs.interrupt = ending
+    assert main(["train", "-m", "seed=1,2", "hydra.sweep.dir=out"]) == code
+    assert len(jobs.configs) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == (
+        "hydratron: interrupted; the same command with hydra.sweep.dir='out' "
+        "goes on where it stopped\n"
+    )
+
+
+def test_unusable_data_stops_before_anything_exists(
+    jobs: FakeJobs,
+    elsewhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(data: object, tokenizer: object, progress: bool) -> Path:
+        raise DataError([Problem("data.path", "x", "no text in it")])
+
+    monkeypatch.setattr("hydratron.data.prepare.prepare", refuse)
+    assert main(["train", "hydra.run.dir=out"]) == 2
+    assert capsys.readouterr().err == "hydratron: data.path=x: no text in it\n"
+    too_few = Problem("trainer.val_samples", 64, "the validation split has 3")
+    monkeypatch.setattr("hydratron.data.prepare.prepare", lambda *a, **k: elsewhere)
+    monkeypatch.setattr("hydratron.data.prepare.check", lambda prepared, config: [too_few])
+    assert main(["train", "-m", "seed=1,2", "hydra.sweep.dir=out"]) == 2
+    assert capsys.readouterr().err == f"hydratron: {too_few}\n"
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_data_is_prepared_once_for_each_tokenizer(
+    jobs: FakeJobs, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def prepare(data: object, tokenizer: Any, progress: bool) -> Path:
+        asked.append(tokenizer.vocab_size)
+        return elsewhere / str(tokenizer.vocab_size)
+
+    monkeypatch.setattr("hydratron.data.prepare.prepare", prepare)
+    argv = ["train", "-m", "seed=1,3", "tokenizer.vocab_size=512,1024", "hydra.sweep.dir=out"]
+    assert main(argv) == 0
+    assert asked == [512, 1024]
+    folders = [config.data.prepared for config in jobs.configs]
+    assert folders == [str(elsewhere / name) for name in ("512", "1024", "512", "1024")]
+
+
+def test_cfg_prints_every_job_and_runs_nothing(
+    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "--cfg", "job", "-m", "seed=1,2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("--- # 000_gpt_nano-single-pre-s1\nmodel:\n  name: gpt_nano\n")
+    assert "\nseed: 2\n" in out
+    assert main(["train", "--cfg", "hydra", "seed=7"]) == 0
+    assert "- seed=7" in capsys.readouterr().out
+    assert jobs.configs == []
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_report_of_finished_jobs(
+    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "hydra.sweep.dir='a=b, c'", "-m", "seed=1,3"]) == 0
+    (elsewhere / "a=b, c" / "dashboard.html").unlink()
+    capsys.readouterr()
+    assert main(["report", "a=b, c"]) == 0
+    assert (elsewhere / "a=b, c" / "dashboard.html").exists()
+    assert "a=b, c/summary.csv" in capsys.readouterr().out

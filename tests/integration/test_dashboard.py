@@ -1,0 +1,208 @@
+"""The page of a sweep in a real browser: drawn lines, switches, and names that must stay text."""
+
+from __future__ import annotations
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from hydratron.reporting import report
+from tests.unit.reporting.synthetic import write_sweep
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+HOSTILE = "<img src=x onerror=alert(1)>"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Stroke and dash of every line of one chart, in drawing order.
+LINES = """id => [...document.querySelectorAll(`#${id} .scatterlayer path.js-line`)].map(path => {
+  const style = getComputedStyle(path);
+  return {colour: style.stroke, dash: style.strokeDasharray, width: style.strokeWidth};
+})"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=found, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sweep = write_sweep(tmp_path_factory.mktemp("outputs") / "sweep", hostile=HOSTILE)
+    return report([sweep]).dashboard
+
+
+class Visit:
+    """An open page and everything that went wrong on it."""
+
+    def __init__(self, browser: Browser, dashboard: Path, scheme: Scheme) -> None:
+        self.context = browser.new_context(
+            viewport={"width": 1400, "height": 1000}, color_scheme=scheme
+        )
+        self.page = self.context.new_page()
+        self.troubles: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.troubles.append(message.text))
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.troubles.append(request.url))
+        self.page.on("dialog", lambda dialog: self.troubles.append(dialog.message))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(dashboard.as_uri())
+        self.page.wait_for_selector("html[data-drawn]")
+
+    def last_x(self) -> float:
+        """Where the longest line of the main chart ends."""
+        return float(
+            self.page.evaluate(
+                "Math.max(...document.getElementById('chart-val-loss').data.map(t => t.x.at(-1)))"
+            )
+        )
+
+    def axis(self) -> tuple[str, float]:
+        """Title and end of the x axis as they are drawn in the main chart."""
+        title = self.page.text_content("#chart-val-loss .xtitle")
+        end = self.page.evaluate(
+            "document.getElementById('chart-val-loss')._fullLayout.xaxis.range[1]"
+        )
+        return str(title), float(end)
+
+    def close(self) -> None:
+        self.context.close()
+        assert self.troubles == []
+        local = ("file:", "data:", "blob:")
+        assert [url for url in self.requests if not url.startswith(local)] == []
+
+
+@pytest.fixture(scope="module")
+def visit(browser: Browser, dashboard: Path) -> Iterator[Visit]:
+    """One page for the tests that only look."""
+    opened = Visit(browser, dashboard, "light")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def fresh(browser: Browser, dashboard: Path) -> Iterator[Visit]:
+    """A page of its own for a test that presses its switches."""
+    opened = Visit(browser, dashboard, "light")
+    yield opened
+    opened.close()
+
+
+def test_every_run_is_a_line_in_every_panel(visit: Visit) -> None:
+    charts = visit.page.locator(".chart")
+    assert charts.count() == 8
+    for index in range(8):
+        assert charts.nth(index).locator(".scatterlayer path.js-line").count() == 6
+
+
+def test_colour_is_the_model_and_dash_the_degree_in_every_panel(visit: Visit) -> None:
+    seen = defaultdict(set)
+    for identifier in visit.page.locator(".chart").evaluate_all("all => all.map(c => c.id)"):
+        lines = visit.page.evaluate(LINES, identifier)
+        seen["colours"].add(tuple(line["colour"] for line in lines))
+        seen["dashes"].add(tuple(line["dash"] for line in lines))
+    (colours,) = seen["colours"]
+    (dashes,) = seen["dashes"]
+    # The runs in folder order: each of three models at one and at two ranks.
+    assert colours[0::2] == colours[1::2]
+    assert len(set(colours)) == 3
+    assert set(dashes[0::2]) == {"none"}
+    assert set(dashes[1::2]) == {"7px, 4px"}
+
+
+def test_the_failed_run_ends_in_a_cross(visit: Visit) -> None:
+    assert visit.page.locator("#chart-val-loss .scatterlayer .trace:last-child .point").count() > 0
+    ends = visit.page.evaluate(
+        "document.getElementById('chart-val-loss').data.map(t => t.mode.includes('markers'))"
+    )
+    assert ends == [False] * 5 + [True]
+
+
+def test_the_switches_change_the_axes(fresh: Visit) -> None:
+    assert fresh.axis() == ("tokens", pytest.approx(204_800 * 1.012))
+    assert fresh.last_x() == 204_800
+    fresh.page.locator("#axis label", has_text="steps").click()
+    assert fresh.axis() == ("optimizer steps", pytest.approx(400 * 1.012))
+    assert fresh.last_x() == 400
+    fresh.page.locator("#axis label", has_text="seconds").click()
+    title, end = fresh.axis()
+    assert title == "seconds"
+    assert 60 < fresh.last_x() < end < 66
+    scale = "document.getElementById('chart-val-loss')._fullLayout.yaxis.type"
+    assert fresh.page.evaluate(scale) == "linear"
+    fresh.page.locator("#scale label", has_text="log").click()
+    assert fresh.page.evaluate(scale) == "log"
+    path = "document.querySelector('#chart-train-loss path.js-line').getAttribute('d')"
+    smooth = fresh.page.evaluate(path)
+    fresh.page.locator("#smoothing label", has_text="raw").click()
+    assert fresh.page.evaluate(path) != smooth
+
+
+def test_the_legend_hides_a_model_and_a_degree(fresh: Visit) -> None:
+    lines = fresh.page.locator("#chart-val-loss .scatterlayer path.js-line")
+    fresh.page.locator(".keys button", has_text="gpt_pico").click()
+    assert lines.count() == 4
+    fresh.page.locator(".keys button", has_text="tp2").click()
+    assert lines.count() == 2
+    fresh.page.locator(".keys button", has_text="gpt_pico").click()
+    assert lines.count() == 3
+
+
+def test_a_hostile_name_is_text_everywhere(visit: Visit) -> None:
+    visit.page.hover("#chart-val-loss .nsewdrag", position={"x": 300, "y": 150})
+    visit.page.wait_for_selector("#chart-val-loss .hoverlayer .legend")
+    hovered = visit.page.locator("#chart-val-loss .hoverlayer .legend").text_content()
+    assert f"004_{HOSTILE}-single-pre-s1" in str(hovered)
+    assert visit.page.locator("img").count() == 0
+    assert visit.page.locator("[onerror]").count() == 0
+    assert visit.page.locator(".keys button", has_text=HOSTILE).count() == 1
+    assert visit.page.locator("td", has_text=HOSTILE).count() == 4
+
+
+def test_light_and_dark_both_draw_and_the_button_changes_them(
+    browser: Browser, dashboard: Path
+) -> None:
+    pictures = {}
+    for scheme in SCHEMES:
+        visit = Visit(browser, dashboard, scheme)
+        pictures[scheme] = visit.page.screenshot()
+        paper = "getComputedStyle(document.body).backgroundColor"
+        before = visit.page.evaluate(paper)
+        line = visit.page.evaluate(LINES, "chart-val-loss")[0]["colour"]
+        visit.page.click("#theme")
+        assert visit.page.evaluate(paper) != before
+        assert visit.page.evaluate(LINES, "chart-val-loss")[0]["colour"] != line
+        visit.close()
+    # A blank page of this size compresses to a few kilobytes.
+    assert min(map(len, pictures.values())) > 40_000
+    assert pictures["light"] != pictures["dark"]
+
+
+@pytest.mark.parametrize("width", [420, 800])
+def test_nothing_is_wider_than_a_small_screen(visit: Visit, width: int) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 900})
+    playwright.expect(visit.page.locator("html")).to_have_js_property("scrollWidth", width)

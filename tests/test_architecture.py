@@ -1,0 +1,106 @@
+"""The rules of the house: who imports whom, how long a file is, and that the README is true."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "hydratron"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# Each room may import itself, `errors`, `job` and the rooms named here; nothing upwards.
+ROOMS: dict[str, set[str]] = {
+    "parallel": set(),
+    "models": {"parallel"},
+    "config": {"launch"},  # the task function of a sweep starts jobs
+    "data": {"config"},
+    "reporting": set(),
+    "training": {"config", "data", "models", "parallel"},
+    "launch": {"config", "data", "training"},
+    "cli": {"config", "data", "launch", "reporting"},
+    "errors": set(),
+    "job": set(),
+}
+HEAVY = {"torch", "lightning", "hydra", "omegaconf", "wandb"}
+# Third-party packages that a room may not touch at all.
+FORBIDDEN: dict[str, set[str]] = {
+    "parallel": HEAVY - {"torch"},
+    "models": HEAVY - {"torch"},
+    "training": {"hydra", "omegaconf"},
+    "launch": {"hydra", "omegaconf", "wandb"},
+    "data": HEAVY,
+    "reporting": HEAVY,
+    "errors": HEAVY,
+    "job": HEAVY,
+}
+# The worker, the schema and what they need run where neither hydra nor wandb is installed.
+BARE = ("hydratron.launch.worker", "hydratron.training.train", "hydratron.config.schema")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module or ""
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(SOURCE).parts
+    return parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_downwards(path: Path) -> None:
+    here = room(path)
+    if here == "__init__":
+        assert not list(imports(path))
+        return
+    for name in imports(path):
+        package, *rest = name.split(".")
+        assert package not in FORBIDDEN.get(here, set()), f"{here} imports {name}"
+        if package == "hydratron" and rest:
+            allowed = ROOMS[here] | {here, "errors", "job"}
+            assert rest[0] in allowed, f"{here} imports {name}"
+
+
+def test_models_know_no_process_groups() -> None:
+    for path in (SOURCE / "models").glob("*.py"):
+        assert not any(name.startswith("torch.distributed") for name in imports(path)), path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [*FILES, *sorted((ROOT / "tests").rglob("*.py"))],
+    ids=lambda p: str(p.relative_to(ROOT)),
+)
+def test_files_are_short(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 300
+    assert max(map(len, lines), default=0) <= 100
+
+
+@pytest.mark.parametrize("module", BARE)
+def test_a_bare_machine_can_run_a_job(module: str) -> None:
+    code = f"import sys, {module}; print({{'hydra', 'omegaconf', 'wandb'}} & set(sys.modules))"
+    seen = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert seen.stdout.strip() == "set()"
+
+
+def test_every_path_that_the_readme_names_exists() -> None:
+    text = (ROOT / "README.md").read_text()
+    named = set(re.findall(r"`((?:src|conf|experiments|tests|docs|\.ci)/[\w./-]*)`", text))
+    named |= {t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t}
+    assert len(named) > 5
+    missing = [name for name in named if not (ROOT / name).exists()]
+    assert not missing

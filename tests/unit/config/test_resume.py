@@ -1,0 +1,118 @@
+"""`resume=`: the parent's configuration, and what the command states wins over it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hydratron.config.load import dump
+from hydratron.config.plan import jobs
+from hydratron.config.resume import config_file
+from hydratron.config.schema import Config
+from hydratron.errors import ConfigError
+
+
+@pytest.fixture
+def parent(tmp_path: Path) -> Path:
+    """A job folder with a checkpoint, of a configuration far from the defaults."""
+    folder = tmp_path / "parent=1"
+    (folder / "checkpoints" / "step_00000200").mkdir(parents=True)
+    config = jobs(["model=gpt_pico", "layernorm=post", "optim.lr=5e-4", "seed=7"])[0].config
+    config.schedule.decay_steps = 90
+    config.trainer.max_steps = 200
+    config.optim.weight_decay = 0.5
+    config.data.prepared = "/prepared"
+    dump(config, folder / "config.yaml")
+    return folder
+
+
+def _resumed(parent: Path, *overrides: str) -> Config:
+    return jobs([f"resume='{parent}'", *overrides])[0].config
+
+
+def test_everything_comes_from_the_parent(parent: Path) -> None:
+    config = _resumed(parent)
+    assert (config.model.name, config.model.layernorm.placement) == ("gpt_pico", "post")
+    assert (config.optim.lr, config.optim.weight_decay, config.seed) == (5e-4, 0.5, 7)
+    assert config.trainer.max_steps == 200
+    assert config.resume == str(parent)
+    assert config.data.prepared is None
+
+
+def test_a_checkpoint_stands_for_its_job(parent: Path) -> None:
+    checkpoint = parent / "checkpoints" / "step_00000200"
+    config = _resumed(checkpoint)
+    assert (config.model.name, config.resume) == ("gpt_pico", str(checkpoint))
+
+
+def test_a_relative_path_becomes_absolute(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(parent.parent)
+    assert _resumed(Path(parent.name)).resume == str(parent)
+
+
+def test_stated_keys_win_even_at_their_defaults(parent: Path) -> None:
+    config = _resumed(parent, "trainer.max_steps=400", "seed=1234")
+    assert (config.trainer.max_steps, config.seed) == (400, 1234)
+    assert config.optim.lr == 5e-4
+
+
+def test_a_stated_group_wins_with_its_whole_section(parent: Path) -> None:
+    config = _resumed(parent, "schedule=linear", "parallel=tp2")
+    assert (config.schedule.decay, config.schedule.decay_steps) == ("linear", None)
+    assert config.parallel.tensor_model_parallel_size == 2
+    assert config.optim.weight_decay == 0.5
+
+
+def test_a_stated_model_leaves_the_layernorm(parent: Path) -> None:
+    assert _resumed(parent, "model=gpt_pico").model.layernorm.placement == "post"
+
+
+def test_an_experiment_states_what_its_file_sets(parent: Path, tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "longer.yaml").write_text(
+        "# @package _global_\n"
+        "defaults:\n  - override /optim: paper\n"
+        "trainer: {max_steps: 400}\nhydra: {sweep: {dir: x}}\n"
+    )
+    config = _resumed(parent, f"hydra.searchpath=[file://{tmp_path}]", "experiment=longer")
+    assert config.trainer.max_steps == 400
+    assert (config.optim.lr, config.optim.weight_decay) == (1.5e-4, 0.01)
+    assert (config.trainer.global_batch_size, config.seed) == (8, 7)
+
+
+def test_a_sweep_may_resume(parent: Path) -> None:
+    planned = jobs([f"resume='{parent}'", "optim.lr=1e-3,2e-3"], multirun=True)
+    assert [job.config.optim.lr for job in planned] == [1e-3, 2e-3]
+    assert [job.name for job in planned] == [
+        "000_gpt_pico-single-post-s7",
+        "001_gpt_pico-single-post-s7",
+    ]
+    assert {job.config.optim.weight_decay for job in planned} == {0.5}
+
+
+def test_another_network_or_vocabulary_is_refused(parent: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        _resumed(parent, "model=gpt_nano", "tokenizer.vocab_size=1024", "layernorm=pre")
+    assert [str(problem) for problem in caught.value.problems] == [
+        "model.num_layers=4: 2 -> 4 cannot change over a resume",
+        "model.hidden_size=192: 128 -> 192 cannot change over a resume",
+        "model.layernorm.placement=pre: post -> pre cannot change over a resume",
+        "tokenizer.vocab_size=1024: 2048 -> 1024 cannot change over a resume",
+    ]
+
+
+def test_a_broken_parent_is_one_line(parent: Path) -> None:
+    (parent / "config.yaml").write_text("typo: 3")
+    with pytest.raises(ConfigError, match="typo=3: no such option"):
+        _resumed(parent)
+
+
+def test_a_missing_parent_is_one_line(parent: Path) -> None:
+    with pytest.raises(ConfigError, match="resume=nowhere: no such job folder"):
+        jobs(["resume=nowhere"])
+
+
+def test_config_file(parent: Path) -> None:
+    assert config_file(parent) == parent / "config.yaml"
+    assert config_file(parent / "checkpoints" / "step_00000200") == parent / "config.yaml"

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hydratron.errors import HydratronError
+from hydratron.reporting import report
+from hydratron.reporting.dashboard import embedded_json, page, title_of
+from hydratron.reporting.records import read_runs
+from tests.unit.reporting.synthetic import FAILURE, config, rows, write_job, write_sweep
+
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>{{plotly}}"
+
+
+def data_of(html: str) -> dict[str, Any]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
+    assert found
+    content: dict[str, Any] = json.loads(found[1])
+    return content
+
+
+def visible(html: str) -> str:
+    """The page without its scripts and styles."""
+    return re.sub(r"<(script|style)\b.*?</\1>", "", html, flags=re.S)
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(tmp_path: Path) -> None:
+    html = report([write_sweep(tmp_path / "sweep")]).dashboard.read_text()
+    assert "default-src 'none'" in html
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", visible(html))
+    data = data_of(html)
+    assert len(data["runs"]) == 6
+    assert [p["metric"] for p in data["panels"]][:2] == ["val/loss", "train/loss"]
+    assert [p["main"] for p in data["panels"]] == [True] + [False] * 7
+    assert len(data["curves"]) == 6 * 8
+    assert max(len(curve["y"]) for curve in data["curves"]) <= 400
+
+
+def test_table_findings_provenance_and_failure_are_on_the_page(tmp_path: Path) -> None:
+    html = visible(report([write_sweep(tmp_path / "sweep")]).dashboard.read_text())
+    assert "6 runs: 5 completed, 1 failed" in html
+    assert "gpt_pico 4.7010 &gt; gpt_nano 4.4512 &gt; gpt_micro 4.3637: ordered" in html
+    assert "005_gpt_micro-tp2-pre-s1: failed</strong> at step 130 of 400" in html
+    assert "not enough memory" in html
+    assert "0123456789abcdef0123456789abcdef01234567" in html
+    assert "torch 2.13.0" in html
+    assert "cpu 2 cores" in html
+    assert html.count('<td class="number best">') == 1
+    assert "optim.weight_decay" in html
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    cfg = replace(config(), model=replace(config().model, name=HOSTILE), seed=7)
+    job = write_job(tmp_path / "s" / "0", cfg, rows(cfg)[:5], None, FAILURE | {"message": HOSTILE})
+    write_job(tmp_path / "s" / "1", config(tp=2))
+    (job / "provenance.json").write_text(json.dumps({"commit": HOSTILE, HOSTILE: [HOSTILE]}))
+    html = page(read_runs(tmp_path / "s"), HOSTILE)
+    # The data, plotly.js and the page's own script.
+    assert len(re.findall(r"<script[ >]", html)) == 3
+    assert "<img" not in visible(html)
+    assert "{{plotly}}" in visible(html)
+    assert data_of(html)["runs"][0]["variant"].startswith(HOSTILE)
+
+
+def test_embedded_json_is_the_same_object_and_has_no_markup() -> None:
+    content = {"a": "</script><!--&", "b": [1.5, None]}
+    text = embedded_json(content)
+    assert not set("<>&") & set(text)
+    assert json.loads(text) == content
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        embedded_json([float("nan")])
+
+
+def test_runs_that_never_logged_and_runs_under_way(tmp_path: Path) -> None:
+    write_job(tmp_path / "s" / "0", config(), [], None, FAILURE)
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "No run has logged any metrics." in html
+    assert "before the first logged step" in html
+    assert "1 run: 1 failed" in html
+    write_job(tmp_path / "s" / "1", config(tp=2), rows(config(tp=2), 40), status=None)
+    (tmp_path / "s" / "1" / "provenance.json").unlink()
+    html = report([tmp_path / "s"]).dashboard.read_text()
+    assert '<li class="waiting"><strong>1: unfinished</strong> at step 40 of 400' in html
+    assert '<li class="broken"><strong>0: failed</strong>' in html
+    assert "<dt>no provenance.json</dt><dd>1 of 2 runs</dd>" in html
+
+
+def test_only_metrics_that_were_logged_have_a_panel(tmp_path: Path) -> None:
+    write_job(tmp_path / "job", config(), [{"step": 1, "train/loss": 5.0, "perf/mfu": 0.3}])
+    html = report([tmp_path / "job"]).dashboard.read_text()
+    assert [p["metric"] for p in data_of(html)["panels"]] == ["train/loss", "perf/mfu"]
+    assert visible(html).count("<figure") == 2
+
+
+def test_the_report_is_replaced_whole_and_refused_without_jobs(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "sweep")
+    report([sweep])
+    paths = report([sweep])
+    left = sorted(p.name for p in sweep.iterdir() if p.is_file())
+    assert left == ["dashboard.html", "summary.csv"]
+    assert paths.dashboard.read_text().startswith("<!doctype html>")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(HydratronError, match="no job folder"):
+        report([tmp_path / "empty"])
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_provenance_says_each_value_once_and_many_as_a_range(tmp_path: Path) -> None:
+    for index in range(5):
+        job = write_job(tmp_path / "s" / str(index), config(seed=index % 2))
+        own = {"commit": "abc", "parent": None, "started": f"2026-01-0{index + 1}"}
+        own["host"] = f"h{index % 2}"
+        (job / "provenance.json").write_text(json.dumps(own))
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "<dt>commit</dt><dd>abc</dd>" in html
+    assert "<dt>host</dt><dd>h0; h1</dd>" in html
+    assert "<dt>started</dt><dd>2026-01-01 … 2026-01-05 (5 values)</dd>" in html
+    assert "<dt>seed</dt><dd>0, 1</dd>" in html
+    assert "<dt>parent</dt>" not in html
+
+
+def test_the_title_counts_the_folders() -> None:
+    assert title_of([Path("outputs/scaling")]) == "scaling"
+    assert title_of([Path("a"), Path("b"), Path("c")]) == "a and 2 more"

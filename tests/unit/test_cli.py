@@ -1,0 +1,133 @@
+"""The command as a person types it: help, mistakes, and how little it loads to answer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hydratron.cli import main
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+MISTAKES = [
+    (["trian"], "trian: no such verb; nearest: train"),
+    (["train", "--multi-run"], "unrecognized arguments: --multi-run"),
+    (["train", "modl=gpt_nano"], "modl=gpt_nano: no such option; nearest: model="),
+    (["train", "model=gpt_nanoo"], "model=gpt_nanoo: no such choice; nearest: gpt_nano"),
+    (["train", "+typo=1"], "+typo=1: no such option; nearest: "),
+    (["train", "++trainer.max_stepz=3"], "++trainer.max_stepz=3: no such option; nearest: tr"),
+    (["train", "~model.foo"], "~model.foo: no such option"),
+    (["train", "trainer.max_steps=abc"], "trainer.max_steps=abc: an integer is expected"),
+    (["train", "a==b"], "a==b: cannot be read"),
+    (["train", "parallel=tp8"], "parallel.tensor_model_parallel_size=8: does not divide"),
+    (["train", "seed=1,2"], "seed=1,2: several values: add -m to sweep"),
+    (["train", "resume=nowhere"], "resume=nowhere: no such job folder"),
+    (["train", "hydra.sweepr.dir=x"], "Could not override 'hydra.sweepr.dir'."),
+    (["report"], "the following arguments are required: FOLDER"),
+    (["report", "nowhere"], "nowhere"),
+    (["completion", "tcsh"], "argument bash|zsh|fish: invalid choice: 'tcsh'"),
+]
+
+
+@pytest.mark.parametrize(("argv", "answer"), MISTAKES, ids=lambda value: str(value)[-30:])
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    argv: list[str], answer: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(argv)
+    except SystemExit as stop:  # argparse
+        code = int(str(stop.code))
+    said = capsys.readouterr()
+    assert code == 2
+    assert said.out == ""
+    assert said.err.startswith("hydratron: ")
+    assert answer in said.err
+    assert len(said.err.splitlines()) == 1
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_all_mistakes_of_a_sweep_are_named(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = ["trainer.global_batch_size=9", "parallel=tp2,tp8", "schedule.warmup_steps=2000"]
+    assert main(["train", "-m", *wrong]) == 2
+    keys = [line.split("=")[0] for line in capsys.readouterr().err.splitlines()]
+    assert keys == [
+        "hydratron: trainer.global_batch_size",
+        "hydratron: schedule.warmup_steps",
+        "hydratron: parallel.tensor_model_parallel_size",
+    ]
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    top = capsys.readouterr().out
+    assert all(f"  {verb} " in top for verb in ("train", "report", "completion"))
+    assert main(["train", "--help"]) == 0
+    train = capsys.readouterr().out
+    for expected in ("gpt_nano*", "experiment=   demo", "trainer.max_steps=1000", "resume=null"):
+        assert expected in train
+    assert max(len(line) for line in train.splitlines()) <= 100
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("hydratron ")
+    assert main([]) == 2
+
+
+def _python(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+HEAVY = "'torch', 'lightning', 'hydra', 'omegaconf', 'yaml', 'numpy', 'pandas', 'plotly', 'wandb'"
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["--version"], ["trian"], ["completion", "bash"]])
+def test_light_commands_import_nothing_heavy(argv: list[str], tmp_path: Path) -> None:
+    heavy = HEAVY.replace("'yaml', ", "") if argv[0] == "completion" else HEAVY
+    code = f"""
+import sys
+from hydratron.cli import main
+main({argv})
+print(sorted({{{heavy}}} & set(sys.modules)))
+"""
+    ran = _python(code, tmp_path)
+    assert ran.stdout.splitlines()[-1] == "[]", ran.stderr
+
+
+def test_a_refused_command_imports_no_torch(tmp_path: Path) -> None:
+    code = """
+import sys
+from hydratron.cli import main
+assert main(["train", "modl=x"]) == 2
+print("torch" in sys.modules, "pandas" in sys.modules)
+"""
+    assert _python(code, tmp_path).stdout == "False False\n"
+
+
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    code = "import sys; from hydratron.cli import main; sys.exit(main(['train', '--cfg', 'job']))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (0, "")
