@@ -76,6 +76,17 @@ def checkpoint_step(path: Path) -> int:
     return int(match.group(1))
 
 
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries with dotted keys; lists stay values."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file, or None when the file does not exist."""
     try:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hydratron.models.gpt import GPTModel, gpt_parameters
-from hydratron.models.init import initialize, padded
+from hydratron.models.init import initialize
 from hydratron.parallel.mesh import SINGLE, ParallelGroup
 from hydratron.parallel.random import RandomStreams
 
@@ -22,7 +22,7 @@ def tiny_gpt(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> GP
         "num_layers": LAYERS,
         "hidden_size": HIDDEN,
         "num_attention_heads": HEADS,
-        "padded_vocab_size": padded(VOCAB, 64),
+        "padded_vocab_size": 64,
         "seq_length": SEQ,
         "streams": RandomStreams(seed, tensor=group),
     }

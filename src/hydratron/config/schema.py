@@ -69,6 +69,10 @@ class ModelConfig:
     )
     layernorm: LayerNormConfig = field(default_factory=LayerNormConfig)
 
+    def padded(self, vocab_size: int) -> int:
+        """The smallest multiple of `vocab_multiple` that holds the tokenizer's vocabulary."""
+        return -(-vocab_size // self.vocab_multiple) * self.vocab_multiple
+
 
 @dataclass
 class ParallelConfig:

@@ -17,7 +17,7 @@ from hydratron.config.load import dump, load, to_dict
 from hydratron.config.schema import Config
 from hydratron.data.prepare import prepare
 from hydratron.errors import ConfigError, JobError
-from hydratron.job import JobFolder, read_json, write_json, write_text
+from hydratron.job import JobFolder, flatten, read_json, write_json, write_text
 from hydratron.launch import failure, forkserver, torchrun
 from hydratron.launch.history import last_row, starting_point
 from hydratron.launch.progress import Display, Position, end_line, say
@@ -76,7 +76,7 @@ def finished(config: Config, folder: Path) -> dict[str, Any] | None:
         before = load(job.config)
     except ConfigError as error:
         raise JobError(f"{folder}: holds a job of another version: {error}; {advice}") from None
-    old, new = _flat(to_dict(before)), _flat(to_dict(config))
+    old, new = flatten(to_dict(before)), flatten(to_dict(config))
     for key in old:
         if old[key] != new[key] and not key.startswith(NOT_COMPARED):
             change = f"{key}: {old[key]} -> {new[key]}"
@@ -161,16 +161,6 @@ def _write_inputs(config: Config, job: JobFolder, overrides: Sequence[str]) -> C
         start = starting_point(config, job)
         write_json(job.provenance, provenance(config, job.path, overrides, start))
     return config
-
-
-def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _or_dash(result: Mapping[str, Any], key: str) -> Any:

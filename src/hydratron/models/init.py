@@ -41,8 +41,3 @@ def draw(name: str, spec: ParamSpec, shape: list[int], seed: int, vocab_size: in
     for part in (full[:rows], full[rows:]):
         part.normal_(spec.mean, spec.std, generator=generator)
     return full
-
-
-def padded(vocab_size: int, multiple: int) -> int:
-    """The smallest multiple that holds the vocabulary, whatever the parallel degree."""
-    return -(-vocab_size // multiple) * multiple

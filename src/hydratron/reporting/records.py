@@ -13,7 +13,7 @@ import pandas as pd
 import yaml
 
 from hydratron.errors import HydratronError
-from hydratron.job import JobFolder, read_json
+from hydratron.job import JobFolder, flatten, read_json
 
 METRICS = (
     "train/loss",
@@ -177,17 +177,6 @@ def tidy(runs: Sequence[Run]) -> pd.DataFrame:
     frame = frame.reindex(columns=known + [c for c in frame.columns if c not in known])
     metrics = [*POSITION[1:], *METRICS]
     return frame.astype(dict.fromkeys(metrics, "float64"))
-
-
-def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries with dotted keys; lists stay values."""
-    flat: dict[str, Any] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _is_job(path: Path) -> bool:

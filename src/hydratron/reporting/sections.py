@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from hydratron.job import flatten
 from hydratron.reporting.curves import SMOOTHED, Panel, Style
 from hydratron.reporting.differences import shared, short_columns
 from hydratron.reporting.findings import findings
 from hydratron.reporting.formats import setting
-from hydratron.reporting.records import Run, flatten
+from hydratron.reporting.records import Run
 from hydratron.reporting.tables import by_validation_loss
 from hydratron.reporting.terminal import OUTCOMES
 

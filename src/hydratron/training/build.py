@@ -7,7 +7,6 @@ from torch import nn
 
 from hydratron.config.schema import ModelConfig, OptimConfig
 from hydratron.models.gpt import GPTModel, gpt_parameters
-from hydratron.models.init import padded
 from hydratron.parallel.mesh import ParallelGroup
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamTable
@@ -27,7 +26,7 @@ def build_network(
         hidden_size=model.hidden_size,
         num_attention_heads=model.num_attention_heads,
         ffn_hidden_size=model.ffn_hidden_size,
-        padded_vocab_size=padded(vocab_size, model.vocab_multiple),
+        padded_vocab_size=model.padded(vocab_size),
         seq_length=model.seq_length,
         dropout=model.dropout,
         gelu=model.gelu,

@@ -16,9 +16,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
-from hydratron.models.init import padded
+from hydratron.config.cost import flops_per_token
 from hydratron.training.module import LanguageModule
-from hydratron.training.throughput import flops_per_token, memory_bytes, peak_flops
+from hydratron.training.throughput import memory_bytes, peak_flops
 
 
 class MetricsWriter:
@@ -66,7 +66,7 @@ class MetricsLog(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
         config, device = pl_module.config, pl_module.device
-        vocab_size = padded(pl_module.prepared.vocab_size, config.model.vocab_multiple)
+        vocab_size = config.model.padded(pl_module.prepared.vocab_size)
         self._flops_per_token = flops_per_token(config.model, vocab_size)
         dtype = torch.bfloat16 if config.trainer.precision == "bf16" else torch.float32
         peak = config.trainer.peak_flops or peak_flops(device, dtype)

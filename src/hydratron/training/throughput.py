@@ -1,4 +1,4 @@
-"""How much work a step is, and how much of the machine it uses (MFU)."""
+"""What the machine could do, and how much memory a job took."""
 
 from __future__ import annotations
 
@@ -8,21 +8,8 @@ import time
 
 import torch
 
-from hydratron.config.schema import ModelConfig
-
 # Dense bf16 FLOP/s of one GPU, from its maker's data sheet.
 PUBLISHED_PEAK = {"V100": 125e12, "A100": 312e12, "H100": 989e12, "H200": 989e12}
-
-
-def flops_per_token(model: ModelConfig, padded_vocab_size: int) -> float:
-    """FLOPs of forward and backward for one token, without recomputation.
-
-    72 L h^2 (1 + s / (6 h) + V / (12 L h)), Narayanan et al. 2021 (arXiv:2104.04473), with the
-    MLP's width f in place of 4 h.  Recomputed work is not useful work and does not count.
-    """
-    h, f = model.hidden_size, model.ffn_hidden_size or 4 * model.hidden_size
-    per_layer = 4 * h * h + 2 * h * f + 2 * model.seq_length * h  # multiply-adds, forward
-    return 6.0 * (model.num_layers * per_layer + padded_vocab_size * h)
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.config.cost import training_flops
 from hydratron.config.plan import Plan, default_choices, jobs, plan
-from hydratron.config.schema import Config
 from hydratron.errors import HydratronError
 from hydratron.job import VALID_NAME
 
@@ -199,11 +197,3 @@ def test_only_the_base_of_an_open_ended_sweep_is_known(monkeypatch: pytest.Monke
 def test_default_choices() -> None:
     assert default_choices()["model"] == "gpt_nano"
     assert "experiment" not in default_choices()
-
-
-def test_training_flops_follow_tokens_and_parameters() -> None:
-    config = Config()
-    tokens = 1000 * 8 * 128
-    assert training_flops(config) == 6 * tokens * (12 * 4 * 192**2 + 2048 * 192)
-    config.tokenizer.kind = "gpt2"
-    assert training_flops(config) == 6 * tokens * (12 * 4 * 192**2 + 51200 * 192)

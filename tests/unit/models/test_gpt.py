@@ -10,8 +10,9 @@ import yaml
 from torch import Tensor, nn
 
 from hydratron.config.load import from_dict
+from hydratron.config.schema import ModelConfig
 from hydratron.models.gpt import GPTModel, gpt_parameters
-from hydratron.models.init import draw, padded
+from hydratron.models.init import draw
 from hydratron.parallel.mesh import SINGLE, ParallelGroup
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamSpec, ParamTable
@@ -149,7 +150,7 @@ def test_neither_padding_nor_order_changes_what_is_drawn() -> None:
     [(50257, 1024, 51200), (50257, 128, 50304), (30522, 1024, 30720), (1024, 1024, 1024)],
 )
 def test_padding_of_the_vocabulary(vocab: int, multiple: int, rows: int) -> None:
-    assert padded(vocab, multiple) == rows
+    assert ModelConfig(vocab_multiple=multiple).padded(vocab) == rows
 
 
 def test_biases_and_layer_norms_do_not_decay() -> None:

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydratron.config.schema import ModelConfig
+from hydratron.job import flatten
 from hydratron.reporting.curves import curves, decimate, smooth, styles
-from hydratron.reporting.records import Run, flatten
+from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import MICRO, MODELS, NANO, PICO, config
 
 

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from hydratron.config.schema import Config, LayerNormConfig
+from hydratron.job import flatten
 from hydratron.reporting.differences import (
     PARALLEL,
     SHAPE,
@@ -14,7 +15,7 @@ from hydratron.reporting.differences import (
     variants,
     varying,
 )
-from hydratron.reporting.records import Run, flatten
+from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import MODELS, NANO, PICO, config
 
 

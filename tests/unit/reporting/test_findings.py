@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from hydratron.config.schema import ModelConfig, OptimConfig
+from hydratron.job import flatten
 from hydratron.reporting.findings import (
     Agreement,
     SharedRate,
@@ -17,7 +18,7 @@ from hydratron.reporting.findings import (
     findings,
     size_orders,
 )
-from hydratron.reporting.records import Run, flatten
+from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import MICRO, NANO, PARAMETERS, PICO, config
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from hydratron.config.schema import Config, ParallelConfig
 from hydratron.errors import HydratronError
+from hydratron.job import flatten
 from hydratron.reporting import load
-from hydratron.reporting.records import METRICS, Run, flatten, read_metrics, read_run, read_runs
+from hydratron.reporting.records import METRICS, Run, read_metrics, read_run, read_runs
 from tests.unit.reporting.synthetic import FAILURE, NANO, config, write_job, write_sweep
 
 

@@ -1,0 +1,27 @@
+"""FLOPs against the closed form for the published sizes."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydratron.config.cost import flops_per_token, training_flops
+from hydratron.config.load import from_dict
+from hydratron.config.schema import ModelConfig
+
+
+@pytest.mark.parametrize(("layers", "hidden"), [(24, 1024), (72, 3072)])
+def test_flops_equal_the_closed_form(layers: int, hidden: int) -> None:
+    s, v, b = 1024, 51200, 8
+    model = ModelConfig(num_layers=layers, hidden_size=hidden, seq_length=s)
+    closed = 72 * b * s * layers * hidden**2 * (1 + s / (6 * hidden) + v / (12 * layers * hidden))
+    assert b * s * flops_per_token(model, v) == pytest.approx(closed, rel=1e-12)
+
+
+def test_a_job_costs_its_tokens_at_the_vocabulary_of_its_tokenizer() -> None:
+    model = {"num_layers": 4, "hidden_size": 192, "seq_length": 128}
+    content = {"model": model, "trainer": {"max_steps": 10, "global_batch_size": 8}}
+    config = from_dict(content | {"tokenizer": {"vocab_size": 2000}})
+    tokens = 10 * 8 * 128
+    assert training_flops(config) == tokens * flops_per_token(config.model, 2048)
+    config = from_dict(content | {"tokenizer": {"kind": "gpt2"}})
+    assert training_flops(config) == tokens * flops_per_token(config.model, 51200)
