@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hydratron.config import folders
 from hydratron.config import overrides as grammar
 from hydratron.config.compose import Composer, composer, config_of, explained
+from hydratron.config.keys import options
 from hydratron.config.schema import Config
 from hydratron.config.validate import problems
 from hydratron.errors import ConfigError, Problem
@@ -77,7 +78,7 @@ def plan(overrides: Sequence[str], multirun: bool = False) -> Plan:
     with composer() as hydra:
         paths = grammar.searchpath(overrides)
         groups = folders.groups(folders.search_folders(paths))
-        typed = grammar.parse(overrides, groups)
+        typed, refused = _parse(overrides, groups)
         own = [override for override in typed if grammar.is_hydra(override)]
         asked = [override for override in typed if not grammar.is_hydra(override)]
         settled = [override for override in asked if not override.is_sweep_override()]
@@ -89,8 +90,24 @@ def plan(overrides: Sequence[str], multirun: bool = False) -> Plan:
         params = _sweeper_params(base, groups) if multirun else []
         open_ended = multirun and base.hydra.sweeper.get("_target_") != BASIC_SWEEPER
         products = [settled] if open_ended else _product([*params, *asked])
-        planned = _plan_jobs(hydra, [[*own, *product] for product in products], multirun)
+        planned = _plan_jobs(hydra, [[*own, *product] for product in products], multirun, refused)
     return _placed(planned, base, multirun, open_ended)
+
+
+def _parse(lines: Sequence[str], groups: grammar.Groups) -> tuple[list[Override], list[Problem]]:
+    """The overrides, and the problems of those that are left out for their values.
+
+    So a wrong value does not hide what is wrong elsewhere.  Raises ConfigError when more than
+    values is wrong: nobody knows then what was meant.
+    """
+    try:
+        return grammar.parse(lines, groups), []
+    except ConfigError as error:
+        wrong = {problem.key for problem in error.problems}
+        if not wrong <= options().keys():
+            raise
+        rest = [line for line in lines if line.partition("=")[0].lstrip("+") not in wrong]
+        return grammar.parse(rest, groups), list(error.problems)
 
 
 def _placed(planned: list[PlannedJob], base: DictConfig, multirun: bool, open_ended: bool) -> Plan:
@@ -129,15 +146,18 @@ def _product(overrides: list[Override]) -> list[list[Override]]:
     return [parser.parse_overrides(lines) for lines in combinations]
 
 
-def _plan_jobs(hydra: Composer, products: list[list[Override]], multirun: bool) -> list[PlannedJob]:
+def _plan_jobs(
+    hydra: Composer, products: list[list[Override]], multirun: bool, refused: list[Problem]
+) -> list[PlannedJob]:
     """Compose and validate every job.  Raises ConfigError with all problems, each once."""
     planned: list[PlannedJob] = []
-    found: dict[str, Problem] = {}
+    found = {str(problem): problem for problem in refused}
+    keys = {problem.key for problem in refused}
     for number, product in enumerate(products):
         try:
             job = _plan_job(number, hydra.compose(product), multirun)
             planned.append(job)
-            wrong = problems(job.config)
+            wrong = problems(job.config, keys)
         except ConfigError as error:
             wrong = list(error.problems)
         found.update((str(problem), problem) for problem in wrong)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,17 @@ def validate(config: Config) -> None:
         raise ConfigError(found)
 
 
-def problems(config: Config) -> list[Problem]:
-    """Options out of bounds, then every rule whose own options are within theirs."""
+def problems(config: Config, refused: Collection[str] = ()) -> list[Problem]:
+    """Options out of bounds, then every rule whose own options are within theirs.
+
+    `refused` are options whose typed value was no value at all: rules over them are left out.
+    """
     found = []
     for key, option in options().items():
         problem = bound_problem(key, value_of(config, key), option.bounds)
         if problem is not None:
             found.append(problem)
-    wrong = {problem.key for problem in found}
+    wrong = {problem.key for problem in found}.union(refused)
     for keys, rule in RULES:
         if not wrong.intersection(keys):
             found.extend(rule(config))

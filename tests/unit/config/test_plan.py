@@ -197,3 +197,15 @@ def test_only_the_base_of_an_open_ended_sweep_is_known(monkeypatch: pytest.Monke
 def test_default_choices() -> None:
     assert default_choices()["model"] == "gpt_nano"
     assert "experiment" not in default_choices()
+
+
+def test_a_wrong_value_does_not_hide_what_is_wrong_elsewhere() -> None:
+    said = _refusal(
+        "optim.lr=-1", "seed=x", "model.num_attention_heads=5", "schedule.min_lr=0.01",
+        "trainer.global_batch_size=7",
+    ).splitlines()  # fmt: skip
+    keys = [line.partition("=")[0] for line in said]
+    # No word on min_lr: how it compares with a rate that was refused, nobody knows.
+    assert keys == [
+        "optim.lr", "seed", "model.num_attention_heads", "trainer.global_batch_size",
+    ]  # fmt: skip
