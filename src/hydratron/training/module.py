@@ -36,7 +36,8 @@ class LanguageModule(pl.LightningModule):
         self.config, self.prepared = config, data
         self.table = parameter_table(config.model)
         self.start_step = 0
-        self.grad_norm = torch.zeros(())
+        self.lr = 0.0
+        self.train_loss = self.grad_norm = torch.zeros(())
         self._losses: list[Tensor] = []
         self._validation = torch.zeros(2)
 

@@ -1,0 +1,80 @@
+"""W&B gets the run's group, type, tags, configuration and rows, and cannot end a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hydratron.config.load import from_dict
+from hydratron.config.schema import Config
+from hydratron.job import JobFolder
+from hydratron.training import wandb_run
+from hydratron.training.metrics import MetricsWriter
+
+
+def config(tmp_path: Path, **logger: Any) -> Config:
+    return from_dict({"logger": {"save_dir": str(tmp_path / "out"), **logger}, "seed": 7})
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) -> None:
+    job = JobFolder(tmp_path / "out" / "sweep" / "000_job")
+    job.path.mkdir(parents=True)
+    logger = wandb_run.wandb_logger(config(tmp_path, tags=["mine"]), job)
+    assert logger is not None
+    run: Any = logger.experiment  # type: ignore[attr-defined]
+    assert (run.name, run.group, run.job_type) == ("000_job", "sweep", "gpt_nano-single-pre")
+    assert set(run.tags) == {"gpt_nano", "single", "mine"}
+    assert run.config["model"]["hidden_size"] == 192
+    assert run.config["seed"] == 7
+    MetricsWriter(job.metrics, [logger]).write({"step": 3, "tokens": 30, "train/loss": 2.5})
+    assert run.summary["train/loss"] == 2.5
+    assert run.summary["tokens"] == 30
+    wandb_run.finish(logger, failed=False)
+    assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
+    assert json.loads(job.metrics.read_text())["train/loss"] == 2.5
+
+
+def test_online_without_an_answer_goes_on_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def start(config: Config, folder: JobFolder, offline: bool) -> str:
+        started.append(offline)
+        if not offline:
+            raise ConnectionError("no answer")
+        return "logger"
+
+    monkeypatch.setattr(wandb_run, "_start", start)
+    with pytest.warns(UserWarning, match="W&B online did not start: no answer"):
+        logger = wandb_run.wandb_logger(config(tmp_path, mode="online"), JobFolder(tmp_path))
+    assert logger == "logger"
+    assert started == [False, True]
+
+
+def test_without_wandb_there_is_one_warning_and_no_logger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(config: Config, folder: JobFolder, offline: bool) -> str:
+        raise ImportError("no module named wandb")
+
+    monkeypatch.setattr(wandb_run, "_start", start)
+    with pytest.warns(UserWarning, match="W&B offline did not start") as caught:
+        assert wandb_run.wandb_logger(config(tmp_path), JobFolder(tmp_path)) is None
+    assert len(caught) == 1
+
+
+def test_a_logger_that_breaks_is_dropped_and_the_rows_go_on(tmp_path: Path) -> None:
+    class Broken:
+        def log_metrics(self, row: dict[str, Any], step: int) -> None:
+            raise OSError("disk full")
+
+    writer = MetricsWriter(tmp_path / "metrics.jsonl", [Broken()])  # type: ignore[list-item]
+    with pytest.warns(UserWarning, match="Broken stopped: disk full"):
+        writer.write({"step": 1})
+    writer.write({"step": 2})  # a second warning would be an error
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
