@@ -39,7 +39,8 @@ def dump(config: Config, path: Path) -> None:
 
 
 def to_yaml(config: Config) -> str:
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    # Escaped: written as it is, U+0085 would be read back as a space.
+    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=False)
 
 
 def load(path: Path) -> Config:

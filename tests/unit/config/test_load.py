@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hydratron.config.keys import Option, options
@@ -46,6 +46,7 @@ def _configs(draw: st.DrawFn) -> Config:
 
 @settings(deadline=None)
 @given(_configs())
+@example(from_dict({"data": {"path": "\x85 caf\u00e9"}}))
 def test_every_configuration_survives_yaml(config: Config) -> None:
     assert from_dict(yaml.safe_load(to_yaml(config))) == config
 
