@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hydratron.config.load import from_dict
+from hydratron.config.load import from_dict, load
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.launch.worker import torchrun_environment
@@ -169,6 +169,28 @@ def test_dropout_is_resumed_in_both_streams(data: Path, tmp_path: Path) -> None:
         **options,
     )
     assert_same(rows, [row for row in whole if row["step"] > 5], 0.0)
+
+
+def default_stream(
+    rank: int, world_size: int, config: Config, folder: Path, resume: Path | None
+) -> Any:
+    import torch
+
+    train_rank(rank, world_size, config, folder, resume)
+    return torch.get_rng_state()
+
+
+def test_ranks_that_a_resume_adds_share_the_stream_of_their_replica(
+    data: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"model__dropout": 0.2, "trainer__max_steps": 6}
+    run(tmp_path / "one", data, checkpoint__every_n_steps=3, checkpoint__keep=2, **options)
+    checkpoint = tmp_path / "one" / "checkpoints" / "step_00000003"
+    config = load(checkpoint / "config.yaml")
+    config.parallel.tensor_model_parallel_size = 2
+    (tmp_path / "again").mkdir()
+    first, second = run_ranks(default_stream, 2, config, tmp_path / "again", checkpoint)
+    assert first.equal(second)
 
 
 def test_a_changed_checkpoint_is_refused(one: Any, data: Path, tmp_path: Path) -> None:

@@ -58,8 +58,11 @@ class RandomStreams:
         return {"default": self._get(), "tensor_parallel": self._inside.clone()}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        self._set(state["default"])
-        self._inside = state["tensor_parallel"].clone()
+        """Go on from saved states; a stream that was not saved stays as it was seeded."""
+        if "default" in state:
+            self._set(state["default"])
+        if "tensor_parallel" in state:
+            self._inside = state["tensor_parallel"].clone()
 
     def recompute(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """function(x), whose inner activations are computed again in backward.

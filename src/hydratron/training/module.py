@@ -151,5 +151,4 @@ class LanguageModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.start_step = checkpoint["global_step"]
-        if checkpoint["random"] is not None:
-            self.streams.load_state(checkpoint["random"])
+        self.streams.load_state(checkpoint["random"])

@@ -92,8 +92,8 @@ class TensorParallelStrategy(ModelParallelStrategy):
     ) -> dict[str, Any]:
         """Fill the live parameters and moments; the degrees may differ from those of the save.
 
-        Returns what Lightning and the module restore themselves.  `random` is None when this rank
-        did not exist in the run that was saved.
+        Returns what Lightning and the module restore themselves.  `random` lacks the streams of
+        replicas and ranks that did not exist in the run that was saved.
         """
         module = self.lightning_module
         assert module is not None
@@ -110,7 +110,7 @@ class TensorParallelStrategy(ModelParallelStrategy):
             "pytorch-lightning_version": pl.__version__,
             "global_step": state["step"],
             "seconds": state["seconds"],
-            "random": found or None,
+            "random": found,
             "state_dict": {},
             "loops": {"fit_loop": loop_position(module.trainer, state["step"])},
             "callbacks": {},
@@ -131,8 +131,10 @@ class TensorParallelStrategy(ModelParallelStrategy):
         return network
 
     def _random_names(self, states: dict[str, Tensor]) -> dict[str, Tensor]:
-        place = f"dp{self.mesh.data.rank}_tp{self.mesh.tensor.rank}"
-        return {f"random/{stream}/{place}": state for stream, state in states.items()}
+        # The ranks of a replica share the default stream, also those that a new degree adds.
+        replica = f"dp{self.mesh.data.rank}"
+        places = {"default": replica, "tensor_parallel": f"{replica}_tp{self.mesh.tensor.rank}"}
+        return {f"random/{name}/{places[name]}": state for name, state in states.items()}
 
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         """Nothing: `load_checkpoint` has filled the live tensors."""
