@@ -58,7 +58,12 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 def test_all_mistakes_of_a_sweep_are_named(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wrong = ["trainer.global_batch_size=9", "parallel=tp2,tp8", "schedule.warmup_steps=2000"]
+    wrong = [
+        "trainer.global_batch_size=9",
+        "trainer.micro_batch_size=8",
+        "parallel=tp2,tp8",
+        "schedule.warmup_steps=2000",
+    ]
     assert main(["train", "-m", *wrong]) == 2
     keys = [line.split("=")[0] for line in capsys.readouterr().err.splitlines()]
     assert keys == [

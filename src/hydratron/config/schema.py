@@ -153,7 +153,11 @@ class TrainerConfig:
 
     max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
     global_batch_size: int = option(8, "sequences per optimizer step, all replicas", minimum=1)
-    micro_batch_size: int = option(8, "sequences per forward pass of one replica", minimum=1)
+    micro_batch_size: int | None = option(
+        None,
+        "sequences per forward pass of one replica; null: its whole share of the global batch",
+        minimum=1,
+    )
     precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
     matmul_precision: str = option(
         "highest",
@@ -231,7 +235,14 @@ class Config:
         return f"{self.model.name}-{self.parallel.label}-{self.model.layernorm.placement}"
 
     @property
+    def micro_batch_size(self) -> int:
+        """Sequences per forward pass of one replica."""
+        share = self.trainer.global_batch_size // self.parallel.data_parallel_size
+        return self.trainer.micro_batch_size or share
+
+    @property
     def accumulation(self) -> int:
         """Micro-batches per optimizer step and replica (validated to divide exactly)."""
-        per_pass = self.trainer.micro_batch_size * self.parallel.data_parallel_size
-        return self.trainer.global_batch_size // per_pass
+        return self.trainer.global_batch_size // (
+            self.micro_batch_size * self.parallel.data_parallel_size
+        )

@@ -106,7 +106,7 @@ def _batch(config: Config) -> Iterator[Problem]:
             f"not divisible by parallel.data_parallel_size {dp} (remainder {total % dp}); "
             f"nearest valid: {valid}",
         )
-    elif total % (micro * dp):
+    elif micro and total % (micro * dp):
         yield Problem(
             "trainer.global_batch_size",
             total,
@@ -114,6 +114,13 @@ def _batch(config: Config) -> Iterator[Problem]:
             f" = {micro * dp} (remainder {total % (micro * dp)}); "
             f"valid trainer.micro_batch_size: {listed(divisors(total // dp))}",
         )
+
+
+def _validation(config: Config) -> Iterator[Problem]:
+    samples, dp = config.trainer.val_samples, config.parallel.data_parallel_size
+    if samples < dp:
+        expected = f"at least parallel.data_parallel_size {dp}: every replica scores its share"
+        yield Problem("trainer.val_samples", samples, expected)
 
 
 def _schedule(config: Config) -> Iterator[Problem]:
@@ -213,6 +220,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_SIZES, _heads),
     (_SIZES, _tensor_parallel),
     (_BATCH, _batch),
+    (("trainer.val_samples", "parallel.data_parallel_size"), _validation),
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
     (("schedule.min_lr", "optim.lr"), _rates),
     (("data.source",), _data),

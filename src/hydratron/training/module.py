@@ -79,7 +79,7 @@ class LanguageModule(pl.LightningModule):
             start_step=self.start_step,
             max_steps=trainer.max_steps,
             global_batch_size=trainer.global_batch_size,
-            micro_batch_size=trainer.micro_batch_size,
+            micro_batch_size=self.config.micro_batch_size,
             dp_rank=mesh.data.rank,
             dp_size=mesh.data.size,
         )
@@ -91,7 +91,7 @@ class LanguageModule(pl.LightningModule):
             self.prepared, self.config.model.seq_length, trainer.val_samples
         )
         mine = range(data.rank, trainer.val_samples, data.size)
-        size = trainer.micro_batch_size
+        size = self.config.micro_batch_size
         return loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:

@@ -133,7 +133,8 @@ def test_jobs_need_folders_of_their_own() -> None:
 
 
 def test_problems_of_all_jobs_are_named_once() -> None:
-    lines = ["model=gpt_pico,gpt_mini", "parallel=tp8", "seed=1,2", "trainer.global_batch_size=9"]
+    batch = ["trainer.global_batch_size=9", "trainer.micro_batch_size=8"]
+    lines = ["model=gpt_pico,gpt_mini", "parallel=tp8", "seed=1,2", *batch]
     answer = _refusal(*lines, multirun=True).splitlines()
     assert len(answer) == 2
     assert answer[0].startswith("parallel.tensor_model_parallel_size=8: does not divide model.num_")
@@ -202,7 +203,7 @@ def test_default_choices() -> None:
 def test_a_wrong_value_does_not_hide_what_is_wrong_elsewhere() -> None:
     said = _refusal(
         "optim.lr=-1", "seed=x", "model.num_attention_heads=5", "schedule.min_lr=0.01",
-        "trainer.global_batch_size=7",
+        "trainer.global_batch_size=7", "trainer.micro_batch_size=8",
     ).splitlines()  # fmt: skip
     keys = [line.partition("=")[0] for line in said]
     # No word on min_lr: how it compares with a rate that was refused, nobody knows.

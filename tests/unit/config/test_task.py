@@ -123,7 +123,10 @@ def test_sweepers_get_the_validation_loss(
 
 def test_what_a_sweeper_chooses_is_validated_again(tmp_path: Path) -> None:
     recorder = Recorder()
-    run(Task(recorder), ["hydra.run.dir=out", "trainer.global_batch_size=9"])
+    run(
+        Task(recorder),
+        ["hydra.run.dir=out", "trainer.global_batch_size=9", "trainer.micro_batch_size=8"],
+    )
     assert recorder.calls == []
     failure = json.loads((tmp_path / "out" / "failure.json").read_text())
     assert failure["message"].startswith("trainer.global_batch_size=9: not divisible")

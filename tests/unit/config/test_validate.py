@@ -43,6 +43,11 @@ def test_the_defaults_are_valid() -> None:
         ({"optim__lr": 0.0}, "optim.lr=0.0: must be above 0"),
         ({"optim__lr": float("nan")}, "optim.lr=nan: a number is expected"),
         ({"optim__weight_decay": float("inf")}, "optim.weight_decay=inf: a number is expected"),
+        (
+            {"trainer__val_samples": 1, "parallel__data_parallel_size": 2},
+            "trainer.val_samples=1: at least parallel.data_parallel_size 2: every replica scores "
+            "its share",
+        ),
         ({"model__dropout": 1.0}, "model.dropout=1.0: must be at least 0 and at most 0.99"),
         ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16"),
         (
@@ -71,7 +76,11 @@ def test_the_defaults_are_valid() -> None:
             "(remainder 2); valid: 1, 2",
         ),
         (
-            {"trainer__global_batch_size": 12, "parallel__data_parallel_size": 2},
+            {
+                "trainer__global_batch_size": 12,
+                "trainer__micro_batch_size": 8,
+                "parallel__data_parallel_size": 2,
+            },
             "trainer.global_batch_size=12: not divisible by trainer.micro_batch_size 8 x "
             "parallel.data_parallel_size 2 = 16 (remainder 12); "
             "valid trainer.micro_batch_size: 1, 2, 3, 6",
@@ -104,7 +113,11 @@ def test_the_defaults_are_valid() -> None:
         ({"resume": "nowhere"}, "resume=nowhere: no such job folder or checkpoint folder"),
         ({"launch__nodes": 2}, "launch.nodes=2: launch=local is one host; launch=torchrun"),
         (
-            {"parallel__data_parallel_size": 128, "trainer__global_batch_size": 1024},
+            {
+                "parallel__data_parallel_size": 128,
+                "trainer__global_batch_size": 1024,
+                "trainer__val_samples": 128,
+            },
             "launch.kind=local: at most 64 processes on one host, tp 1 x dp 128 = 128 are asked "
             "for; use launch=torchrun",
         ),
@@ -142,6 +155,7 @@ def test_torchrun_rules(changes: dict[str, Any], line: str) -> None:
 def test_torchrun_may_be_large() -> None:
     changes = {"launch__kind": "torchrun", "launch__nodes": 64, "launch__rendezvous": "node0:29500"}
     sizes = {"parallel__data_parallel_size": 512, "trainer__global_batch_size": 4096}
+    sizes |= {"trainer__val_samples": 512}
     assert _lines(**changes, **sizes) == []
 
 
