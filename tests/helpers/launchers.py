@@ -30,12 +30,14 @@ def start_launcher(tmp_path: Path, config: Config, train: str) -> subprocess.Pop
 
 
 def launcher_program(tmp_path: Path, train: str, source: Path | None = None) -> str:
+    # A test run in the background ignores Ctrl-C, and so would this process after it.
     return f"""
-import sys
+import signal, sys
 from pathlib import Path
 from hydratron.config.load import load
 from hydratron.launch.run import run_job
 from tests.helpers.jobs import position
+signal.signal(signal.SIGINT, signal.default_int_handler)
 config = load(Path({str(source or tmp_path / "in.yaml")!r}))
 result = run_job(config, Path({str(tmp_path / "job")!r}), [], position(), "{TRAINS}:{train}")
 sys.exit(result["status"] != "completed")
