@@ -30,7 +30,7 @@ def memory_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _measured_peak(device: torch.device, dtype: torch.dtype, size: int = 1024) -> float:
+def _measured_peak(device: torch.device, dtype: torch.dtype, size: int = 512) -> float:
     """The best of five square matrix products: what this library reaches on this machine."""
     a = torch.full((size, size), 0.5, device=device, dtype=dtype)  # draws no random numbers
     best = float("inf")
