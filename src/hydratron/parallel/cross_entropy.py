@@ -33,7 +33,7 @@ def _scores(logits: Tensor, targets: Tensor, group: ParallelGroup) -> _Scores:
     peak = group.all_reduce(z.amax(dim=-1), dist.ReduceOp.MAX)
     z = z - peak.unsqueeze(-1)
     columns = targets - group.rank * z.shape[-1]
-    owned = (columns >= 0) & (columns < z.shape[-1]) & (targets >= 0)
+    owned = (columns >= 0) & (columns < z.shape[-1])  # never so for a negative target
     columns = columns.masked_fill(~owned, 0)
     hit = z.gather(-1, columns.unsqueeze(-1)).squeeze(-1).masked_fill(~owned, 0.0)
     hit = group.all_reduce(hit)
