@@ -20,7 +20,7 @@ def flops_per_token(model: ModelConfig, padded_vocab_size: int) -> float:
 
 def training_flops(config: Config) -> float:
     """FLOPs of all steps of a job, before its data are there: the vocabulary is as configured."""
-    trainer, tokenizer = config.trainer, config.tokenizer
+    tokenizer = config.tokenizer
     vocab_size = GPT2_VOCABULARY if tokenizer.kind == "gpt2" else tokenizer.vocab_size
-    tokens = trainer.max_steps * trainer.global_batch_size * config.model.seq_length
+    tokens = config.trainer.max_steps * config.tokens_per_step
     return tokens * flops_per_token(config.model, config.model.padded(vocab_size))

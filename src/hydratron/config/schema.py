@@ -235,6 +235,11 @@ class Config:
         return f"{self.model.name}-{self.parallel.label}-{self.model.layernorm.placement}"
 
     @property
+    def tokens_per_step(self) -> int:
+        """Tokens that one optimizer step consumes over all replicas, padding included."""
+        return self.trainer.global_batch_size * self.model.seq_length
+
+    @property
     def micro_batch_size(self) -> int:
         """Sequences per forward pass of one replica."""
         share = self.trainer.global_batch_size // self.parallel.data_parallel_size

@@ -31,12 +31,6 @@ class ParallelGroup:
             dist.all_reduce(tensor, op=op, group=self.handle)
         return tensor
 
-    def broadcast(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Overwrite `tensor` with that of the group's first rank and return it."""
-        if self.size > 1:
-            dist.broadcast(tensor, group_src=0, group=self.handle)
-        return tensor
-
     def all_gather(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         """The tensors of all ranks of the group, in rank order; all have the same shape."""
         if self.size == 1:

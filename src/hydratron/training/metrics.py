@@ -105,8 +105,8 @@ class MetricsLog(Callback):
         data = module.mesh_strategy.mesh.data
         loss = float(data.all_reduce(module.train_loss.clone())) / data.size
         now = time.monotonic()
-        tokens = module.config.trainer.global_batch_size * module.config.model.seq_length
-        rate = (step - self._mark_step) * tokens / (now - self._mark)
+        tokens = (step - self._mark_step) * module.config.tokens_per_step
+        rate = tokens / (now - self._mark)
         self._mark, self._mark_step = now, step
         return {
             "train/loss": loss,
@@ -118,7 +118,7 @@ class MetricsLog(Callback):
         }
 
     def _write(self, module: LanguageModule, step: int, values: dict[str, Any]) -> None:
-        tokens = step * module.config.trainer.global_batch_size * module.config.model.seq_length
+        tokens = step * module.config.tokens_per_step
         row = {"step": step, "tokens": tokens, "seconds": round(self.seconds(), 3), **values}
         self.last |= row
         if self.writer is not None:
