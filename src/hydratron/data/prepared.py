@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydratron.config.schema import Config
 from hydratron.data.indexed import IndexedDataset, token_dtype
-from hydratron.data.samples import GPTSamples, build_sample_index, samples_per_epoch
+from hydratron.data.samples.gpt import GPTSamples, build_sample_index, samples_per_epoch
 from hydratron.data.split import SPLITS, TRAIN, VALIDATION
 from hydratron.errors import DataError, Problem
 from hydratron.job import read_json

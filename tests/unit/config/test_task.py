@@ -133,7 +133,7 @@ def test_what_a_sweeper_chooses_is_validated_again(tmp_path: Path) -> None:
 
 
 def test_launchers_may_pickle_the_task() -> None:
-    from hydratron.cli import Runner
+    from hydratron.cli.train import Runner
 
     task = Task(Runner(started=1.0, work=(1.0,), prepared={}))
     assert pickle.loads(pickle.dumps(task)) == task

@@ -1,17 +1,14 @@
-"""The command line, `hydratron VERB ...`; a verb imports what is heavy when it needs it."""
+"""`hydratron train`: one job, or a sweep of them, and the report at its end."""
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-import os
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from hydratron.cli.parser import INTERRUPTED, SIGNALLED, Parser, complain
 from hydratron.errors import DataError, HydratronError, JobError, Problem
 from hydratron.job import JobFolder, read_json
 
@@ -19,79 +16,9 @@ if TYPE_CHECKING:
     from hydratron.config.plan import Plan
     from hydratron.config.schema import Config
 
-HELP = """\
-usage: hydratron [--help] [--version] VERB ...
 
-Rerun the Megatron-LM paper: tensor-parallel GPT-2 on a laptop, a GPU or a cluster.
-
-  train        train one job, or a sweep of them     hydratron train experiment=demo
-  report       page and table of trained jobs        hydratron report outputs/demo
-  completion   tab completion for your shell         eval "$(hydratron completion bash)"
-
-`hydratron VERB --help` says more.
-"""
-USAGE_ERROR = 2
-SIGNALLED = 128  # plus the number of the signal that ended it
-INTERRUPTED = SIGNALLED + 2
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE_ERROR, f"hydratron: {message} (see {self.prog} --help)\n")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code: 0, 1 for failed jobs, 2 for a wrong command."""
-    verb, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]
-    if verb in ("-h", "--help", "help"):
-        print(HELP, end="")
-        return 0
-    if verb == "--version":
-        print(f"hydratron {_version()}")
-        return 0
-    if verb not in VERBS:
-        return _unknown_verb(verb)
-    try:
-        code = VERBS[verb](rest)
-        sys.stdout.flush()
-        return code
-    except HydratronError as error:
-        _complain(*str(error).splitlines())
-        return USAGE_ERROR
-    except BrokenPipeError:
-        # The reader, `head` for one, has enough; the interpreter's last flush must not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        _complain("interrupted")
-        return INTERRUPTED
-
-
-def _unknown_verb(verb: str) -> int:
-    if not verb:
-        print(HELP, end="", file=sys.stderr)
-        return USAGE_ERROR
-    nearest = difflib.get_close_matches(verb, VERBS, n=1, cutoff=0.0)[0]
-    _complain(f"{verb}: no such verb; nearest: {nearest}; verbs: {', '.join(VERBS)}")
-    return USAGE_ERROR
-
-
-def _version() -> str:
-    from importlib.metadata import distributions
-
-    found = [package.version for package in distributions(name="hydratron")]
-    return found[0] if found else "(not installed)"
-
-
-def _complain(*lines: str) -> None:
-    for line in lines:
-        print(f"hydratron: {line}", file=sys.stderr)
-
-
-def _train(argv: Sequence[str]) -> int:
-    parser = _Parser(prog="hydratron train", add_help=False)
+def run(argv: Sequence[str]) -> int:
+    parser = Parser(prog="hydratron train", add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--cfg", choices=("job", "hydra", "all"))
@@ -107,7 +34,8 @@ def _train(argv: Sequence[str]) -> int:
     planned = plan(args.overrides, args.multirun)
     if args.cfg:
         return _show(planned, args.cfg, args.overrides)
-    from hydratron.config.task import Task, run
+    from hydratron.config.task import Task
+    from hydratron.config.task import run as run_task
 
     prepared = _prepare([job.config for job in planned.jobs])
     work = _work(planned)
@@ -115,11 +43,11 @@ def _train(argv: Sequence[str]) -> int:
     runner = Runner(time.time(), work, prepared)
     arguments = planned.arguments(args.overrides, folder)
     try:
-        code = run(Task(runner), arguments)
+        code = run_task(Task(runner), arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code > SIGNALLED:
-        _complain(f"interrupted; the same command with {arguments[-1]} goes on where it stopped")
+        complain(f"interrupted; the same command with {arguments[-1]} goes on where it stopped")
         return code
     return max(code, _finish(planned, folder, runner.results))
 
@@ -236,13 +164,13 @@ def _finish(planned: Plan, folder: Path, results: dict[str, dict[str, Any]]) -> 
         report([folder])
         print_summary(folder)
     except HydratronError as error:
-        _complain(*str(error).splitlines())
+        complain(*str(error).splitlines())
     failed = 0
     for job in map(JobFolder, jobs):
         result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
         if result["status"] != "completed":
             failed = 1
-            _complain(f"job {job.name} {result['status']}{_cause(job, result)}")
+            complain(f"job {job.name} {result['status']}{_cause(job, result)}")
     return failed
 
 
@@ -255,41 +183,3 @@ def _cause(job: JobFolder, result: dict[str, Any]) -> str:
     message = " ".join(str(said.get("message", "")).split())
     traceback = f" (traceback in {job.failure})" if failure else ""
     return f": {where}{said['kind']}: {message}{traceback}"
-
-
-def _report(argv: Sequence[str]) -> int:
-    about = "Page, table and findings of trained jobs: dashboard.html and summary.csv."
-    parser = _Parser(prog="hydratron report", description=about)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or jobs")
-    folders = parser.parse_args(argv).folders
-    from hydratron.reporting import print_summary, report
-
-    report(folders)
-    print_summary(folders)
-    return 0
-
-
-def _completion(argv: Sequence[str]) -> int:
-    parser = _Parser(
-        prog="hydratron completion",
-        description="Print the completion script of a shell, for its start-up file: "
-        'eval "$(hydratron completion bash)", or hydratron completion fish | source.',
-    )
-    parser.add_argument("shell", choices=("bash", "zsh", "fish", "query"), metavar="bash|zsh|fish")
-    parser.add_argument("line", nargs="?", default="", help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    from hydratron.config.completion import complete, script
-
-    asked = args.shell == "query"
-    print("\n".join(complete(args.line, list(VERBS))) if asked else script(args.shell).rstrip())
-    return 0
-
-
-VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "train": _train,
-    "report": _report,
-    "completion": _completion,
-}
-
-if __name__ == "__main__":
-    sys.exit(main())

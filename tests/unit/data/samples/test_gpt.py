@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter
-from hydratron.data.samples import GPTSamples, SampleIndex, build_sample_index, samples_per_epoch
+from hydratron.data.samples.gpt import GPTSamples, SampleIndex, build_sample_index, samples_per_epoch
 
 GOLDEN_SIZES = np.array([5, 3, 8, 4, 6], dtype=np.int32)
 

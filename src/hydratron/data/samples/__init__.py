@@ -1,0 +1,1 @@
+"""What one training sample reads: GPT's token windows, BERT's sentence pairs, blends of sets."""
