@@ -11,7 +11,6 @@ believes only files that the manifest vouches for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from torch.optim import Optimizer
 
 from hydratron.errors import HydratronError
+from hydratron.hashing import file_sha256
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.sharding import ParamTable
 
@@ -126,6 +126,4 @@ def remove(path: Path) -> None:
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"bytes": file.stat().st_size, "sha256": digest}
+    return {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
