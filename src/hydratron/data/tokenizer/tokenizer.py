@@ -1,0 +1,100 @@
+"""One tokenizer of either family, and its file: `tokenizer.json`, which Hugging Face reads as well.
+
+The special entries stand for themselves only: a text that spells `<|endoftext|>` or `[SEP]` is
+ordinary characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import tokenizers
+
+from hydratron.data.samples.bert_tokens import SEP
+from hydratron.errors import DataError, Problem
+from hydratron.job import write_text
+
+END_OF_TEXT = "<|endoftext|>"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+class Tokenizer:
+    """Text to ids and back; ids are below `vocab_size`.
+
+    `eod` ends a document: the id of `<|endoftext|>`, or of `[SEP]` where there is none.  Raises
+    ValueError when the vocabulary has neither.
+    """
+
+    def __init__(self, inner: tokenizers.Tokenizer) -> None:
+        marks = (inner.token_to_id(name) for name in (END_OF_TEXT, SEP))
+        eod = next((mark for mark in marks if mark is not None), None)
+        if eod is None:
+            raise ValueError(f"the vocabulary has no {END_OF_TEXT} and no {SEP}")
+        # A text that spells a special entry must not give it; the file does not keep this.
+        inner.encode_special_tokens = True
+        # Published files may cut or fill a text to the length of some model.
+        inner.no_truncation()
+        inner.no_padding()
+        self._inner = inner
+        self.eod: int = eod
+        self.vocab_size: int = max(inner.get_vocab().values()) + 1
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, without a mark at either end."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text, on all cores."""
+        encodings = self._inner.encode_batch_fast(texts, add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of the ids; special entries are shown, and a cut character becomes U+FFFD."""
+        return str(self._inner.decode(ids, skip_special_tokens=False))
+
+    def token_id(self, name: str) -> int | None:
+        """The id of one entry, or None when the vocabulary lacks it."""
+        found: int | None = self._inner.token_to_id(name)
+        return found
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the whole definition, the same on every machine."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """The whole definition in one line, for another process."""
+        return str(self._inner.to_str())
+
+    @classmethod
+    def from_json(cls, text: str) -> Tokenizer:
+        """Read what `to_json` wrote; ValueError when the text is no such tokenizer."""
+        try:
+            return cls(tokenizers.Tokenizer.from_str(text))
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"not a tokenizer: {error}") from error
+
+    def save(self, path: Path) -> None:
+        """Write a `tokenizer.json`."""
+        write_text(path, self._inner.to_str(pretty=True))
+
+    @classmethod
+    def load(cls, path: Path) -> Tokenizer:
+        """Read what `save` wrote; ValueError when the file is no such tokenizer."""
+        try:
+            return cls(tokenizers.Tokenizer.from_file(str(path)))
+        except Exception as error:  # the library raises bare Exception
+            raise ValueError(f"{path} cannot be read as a tokenizer: {error}") from error
+
+
+def refuse_path(value: Any, expected: str) -> NoReturn:
+    """The one line for a `tokenizer.path` that cannot be used."""
+    raise DataError([Problem("tokenizer.path", value, expected)])
+
+
+def refuse_size(value: int, expected: str) -> NoReturn:
+    """The one line for a `tokenizer.vocab_size` that the text does not fit."""
+    raise DataError([Problem("tokenizer.vocab_size", value, expected)])
