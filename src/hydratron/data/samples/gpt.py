@@ -7,37 +7,30 @@ k * s to (k + 1) * s of that stream, so neighbours share one token; the samples 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hydratron.data.indexed import IndexedDataset
+from hydratron.data.indexed import IndexedDataset, bin_path
+from hydratron.errors import DataError, Problem
 
 # A last epoch that is used for less than this share is shuffled apart from the full ones.
 SEPARATE_BELOW = 0.8
 
 
-@dataclass(frozen=True)
-class SampleIndex:
+class SampleIndex(NamedTuple):
     """The order of one run: a pure function of the lengths, `seq_length`, `samples` and the seed.
 
     It holds every sample of its epochs, at least as many as were asked for.
     """
 
-    seq_length: int
-    epochs: int
-    separate_last_epoch: bool
     documents: npt.NDArray[np.int32]
     """Sequence numbers in reading order, [epochs * sequences]."""
     positions: npt.NDArray[np.int32]
     """Sample k runs from row k to row k + 1: (position in `documents`, offset), [n + 1, 2]."""
     shuffle: npt.NDArray[np.integer[Any]]
     """Sample i of the run is sample `shuffle[i]` of the stream, [n]."""
-
-    def __len__(self) -> int:
-        return len(self.shuffle)
 
 
 def samples_per_epoch(tokens: int, seq_length: int, epochs: int = 1) -> int:
@@ -69,9 +62,9 @@ def build_sample_index(
     count = samples_per_epoch(tokens, seq_length, epochs)
     positions = _positions(sizes[documents], seq_length, count)
     huge = count >= np.iinfo(np.uint32).max - 1
-    shuffle: npt.NDArray[np.integer[Any]] = np.arange(count).astype(np.int64 if huge else np.uint32)
+    shuffle: npt.NDArray[np.integer[Any]] = np.arange(count, dtype=np.int64 if huge else np.uint32)
     _shuffle_parts(shuffle, full if separate else 0, generator)
-    return SampleIndex(seq_length, epochs, separate, documents, positions, shuffle)
+    return SampleIndex(documents, positions, shuffle)
 
 
 def _shuffle_parts(
@@ -98,14 +91,22 @@ def _positions(
 
 
 class GPTSamples:
-    """`samples[i]`: the `seq_length + 1` tokens of sample i, int64; inputs and shifted targets."""
+    """`samples[i]`: the `seq_length + 1` tokens of sample i, int64; inputs and shifted targets.
 
-    def __init__(self, dataset: IndexedDataset, index: SampleIndex, length: int) -> None:
-        if length > len(index):
-            raise ValueError(f"{length} samples of an index of {len(index)}")
+    The index counts sequences from `first` on.  A token that the vocabulary does not have raises
+    DataError: split over ranks, its embedding would be a silent zero.
+    """
+
+    def __init__(
+        self, dataset: IndexedDataset, first: int, index: SampleIndex, length: int, vocab_size: int
+    ) -> None:
+        if length > len(index.shuffle):
+            raise ValueError(f"{length} samples of an index of {len(index.shuffle)}")
         self.dataset = dataset
+        self.first = first
         self.index = index
         self.length = length
+        self.vocab_size = vocab_size
 
     def __len__(self) -> int:
         return self.length
@@ -117,11 +118,39 @@ class GPTSamples:
         if not 0 <= i < self.length:
             raise IndexError(f"sample {i} of {self.length}")
         sample = int(self.index.shuffle[i])
-        (first, offset), (last, end) = self.index.positions[sample : sample + 2].tolist()
+        (position, offset), (last, end) = self.index.positions[sample : sample + 2].tolist()
         parts = []
-        for position in range(first, last + 1):
-            start = offset if position == first else 0
+        for sequence in self.index.documents[position : last + 1].tolist():
             stop = end + 1 if position == last else None
-            length = None if stop is None else stop - start
-            parts.append(self.dataset.get(int(self.index.documents[position]), start, length))
+            length = None if stop is None else stop - offset
+            tokens = self.dataset.get(self.first + sequence, offset, length)
+            check_tokens(self.dataset, self.first + sequence, offset, tokens, self.vocab_size)
+            parts.append(tokens)
+            position, offset = position + 1, 0
         return np.concatenate(parts).astype(np.int64)
+
+
+def check_tokens(
+    dataset: IndexedDataset,
+    sequence: int,
+    offset: int,
+    tokens: npt.NDArray[Any],
+    vocab_size: int,
+) -> None:
+    """Raise DataError if one of the tokens from `offset` on is no entry of the vocabulary."""
+    # Seen as unsigned, a negative number is too large as well.
+    unsigned = tokens.view(f"u{tokens.dtype.itemsize}")
+    if not tokens.size or unsigned.max() < vocab_size:
+        return
+    at = int(np.argmax(unsigned >= vocab_size))
+    document = dataset.document_of(sequence)
+    raise DataError(
+        [
+            Problem(
+                "token",
+                int(tokens[at]),
+                f"the vocabulary has {vocab_size} entries; {bin_path(dataset.prefix)}, document "
+                f"{document}, sequence {sequence}, offset {offset + at}",
+            )
+        ]
+    )

@@ -1,0 +1,87 @@
+"""Arrays that many processes need and one builds: kept on disk, mapped by all.
+
+The name of an entry is a hash of everything that decides its content, so an entry is never out of
+date; one that is damaged is built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+from hydratron.hashing import json_sha256
+
+Arrays = dict[str, npt.NDArray[Any]]
+CONTENT = "content.json"
+
+
+def cached(folder: Path, identity: Mapping[str, Any], build: Callable[[], Arrays]) -> Arrays:
+    """The arrays that `build` returns, mapped from `folder`; built when they are not there.
+
+    `identity` is plain JSON.  Any number of processes may ask at once: one builds, the others wait.
+    Where the folder cannot be written, the arrays are built in memory.
+    """
+    entry = folder / json_sha256(identity)[:16]
+    arrays = _read(entry)
+    if arrays is not None:
+        return arrays
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{entry.name}.lock"):
+            arrays = _read(entry)
+            return arrays if arrays is not None else _write(entry, identity, build())
+    except OSError as error:
+        warnings.warn(f"the sample order is not kept: {error}", stacklevel=2)
+        return build()
+
+
+def fingerprint(values: npt.NDArray[Any]) -> str:
+    """A hash of an array's content."""
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
+
+
+def _read(entry: Path) -> Arrays | None:
+    """The arrays of a whole entry; None when it is missing, cut or of other shapes."""
+    try:
+        shapes = json.loads((entry / CONTENT).read_text())["arrays"]
+        arrays = {name: _map(entry / f"{name}.npy") for name in shapes}
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    return arrays if _shapes(arrays) == shapes else None
+
+
+def _map(path: Path) -> npt.NDArray[Any]:
+    # A plain array over the map: slicing np.memmap itself is several times slower.
+    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped.view(np.ndarray)
+
+
+def _write(entry: Path, identity: Mapping[str, Any], arrays: Arrays) -> Arrays:
+    temporary = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))
+    try:
+        for name, values in arrays.items():
+            np.save(temporary / f"{name}.npy", values, allow_pickle=False)
+        content = {"identity": identity, "arrays": _shapes(arrays)}
+        (temporary / CONTENT).write_text(json.dumps(content, indent=2) + "\n")
+        temporary.chmod(0o755)
+        if entry.exists():  # Damaged, as `_read` found.
+            shutil.rmtree(entry)
+        temporary.rename(entry)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    # Mapped, so that processes share the pages and what was built can be freed.
+    return _read(entry) or arrays
+
+
+def _shapes(arrays: Arrays) -> dict[str, list[Any]]:
+    return {name: [values.dtype.str, list(values.shape)] for name, values in arrays.items()}
