@@ -1,101 +1,111 @@
-"""Text to token files: trains or opens the tokenizer, then encodes both splits in one pass."""
+"""Texts to tokens, each different word only once.
+
+The byte-level BPE of GPT-2 and BERT's WordPiece tokenize a word without looking at its neighbours,
+and text repeats its words: a dictionary of the words seen gives the same tokens several times
+faster than the tokenizer itself.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
-from pathlib import Path
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from hydratron.data.indexed import IndexedDatasetWriter, bin_path, idx_path, token_dtype
-from hydratron.data.progress import LateProgress
-from hydratron.data.sources import Source
-from hydratron.data.split import SPLITS, TRAIN, next_boundary, split_documents
-from hydratron.data.tokenizer import Tokenizer, train_bpe
+from hydratron.data.text.cutting import Cut, next_boundary, no_cut
+from hydratron.data.tokenizer import Tokenizer
 
-# The tokenizer needs about 100 bytes per character, so long documents go through it in pieces;
-# a batch has enough pieces to keep the cores busy.
-PIECE_CHARACTERS = 1 << 16
-BATCH_PIECES = 32
-
-Piece = tuple[str, str, bool]
-"""Split, text, and whether the text ends its document."""
-
-
-def train_tokenizer(source: Source, vocab_size: int, bar: LateProgress) -> Tokenizer:
-    """Byte-level BPE of the training split; DataError when that is too small for it."""
-    bar.start("training the tokenizer", source.size())
-    training = (text for split, text, _ in _pieces(source, bar) if split == TRAIN)
-    return train_bpe(training, vocab_size)
+# From one boundary of `next_boundary` to the next, and a cut more: between a letter and a sign of
+# ASCII, where no word of either tokenizer goes on.
+WORD = re.compile(
+    r"[ \n]?[A-Za-z]+(?=[ \n!-/:-@\[-`{-~])"  # a plain word
+    r"|\s*\S+(?:[^\S \n]\s*\S*)*"  # anything, to the next boundary
+    r"|\s+"  # white space at the end
+)
+# Bounds on what is held: characters of one pass, and of all words in the dictionary.
+PASS_CHARACTERS = 1 << 19
+KNOWN_CHARACTERS = 1 << 21
 
 
-def encode(
-    source: Source, tokenizer: Tokenizer, folder: Path, bar: LateProgress
-) -> dict[str, dict[str, Any]]:
-    """Write `{train,validation}.{bin,idx}`; returns documents, tokens and hashes of each."""
-    bar.start("encoding the text", source.size())
-    dtype = token_dtype(tokenizer.vocab_size)
-    counts = {split: {"documents": 0, "tokens": 0} for split in SPLITS}
-    with ExitStack() as stack:
-        writers = {
-            split: stack.enter_context(IndexedDatasetWriter(folder / split, dtype))
-            for split in SPLITS
-        }
-        for split, tokens in _documents(_pieces(source, bar), tokenizer, dtype):
-            writers[split].add_document([tokens])
-            counts[split]["documents"] += 1
-            counts[split]["tokens"] += len(tokens)
-    return {split: counts[split] | {"sha256": _hashes(folder / split)} for split in SPLITS}
+class Encoder:
+    """Gives each text its tokens as bytes of `dtype`, without `eod`; exactly the tokenizer's."""
+
+    def __init__(self, tokenizer: Tokenizer, dtype: np.dtype[Any]) -> None:
+        self.dtype = dtype
+        self.cut = safe_cut(tokenizer)
+        self._tokenizer = tokenizer
+        self._known: dict[str, bytes] = {}
+        self._characters = 0
+
+    def encode(self, texts: Sequence[str]) -> list[bytes]:
+        """The tokens of each text."""
+        if self.cut is no_cut:
+            return self._encode_anew(texts)
+        encoded: list[bytes] = []
+        for group in _groups(texts):
+            if len(group) == 1 and len(group[0]) > PASS_CHARACTERS:
+                encoded.append(b"".join(map(self._encode_long, _slices(group[0]))))
+            else:
+                encoded.extend(self._encode_words([WORD.findall(text) for text in group]))
+        return encoded
+
+    def _encode_long(self, text: str) -> bytes:
+        return self._encode_words([WORD.findall(text)])[0]
+
+    def _encode_words(self, texts: list[list[str]]) -> list[bytes]:
+        if self._characters > KNOWN_CHARACTERS:
+            self._known.clear()
+            self._characters = 0
+        known = self._known
+        # Sorted, so that a run can be repeated to the last step.
+        new = sorted(set().union(*texts).difference(known))
+        known.update(zip(new, self._encode_anew(new), strict=True))
+        self._characters += sum(map(len, new))
+        return [b"".join(map(known.__getitem__, words)) for words in texts]
+
+    def _encode_anew(self, texts: Sequence[str]) -> list[bytes]:
+        return [np.array(ids, self.dtype).tobytes() for ids in self._tokenizer.encode_batch(texts)]
 
 
-def _pieces(source: Source, bar: LateProgress) -> Iterator[Piece]:
-    for split, text in split_documents(source):
-        start = 0
-        while start < len(text):
-            end = next_boundary(text, min(start + PIECE_CHARACTERS, len(text)))
-            piece = text[start:end]
-            yield split, piece, end == len(text)
-            bar.advance(len(piece.encode()))
-            start = end
+def safe_cut(tokenizer: Tokenizer) -> Cut:
+    """Where a text can be cut for this tokenizer: at spaces and newlines, or nowhere.
+
+    Spaces are safe where the words come from GPT-2's pattern, or from BERT's after its own
+    cleaning; with other patterns, such as Llama's, a word may go on over a newline.
+    """
+    content = json.loads(tokenizer.to_json())
+    model, splitter = content["model"], content["pre_tokenizer"] or {}
+    plain = all(token["special"] for token in content["added_tokens"])
+    if model["type"] == "BPE":
+        options = ("dropout", "continuing_subword_prefix", "end_of_word_suffix")
+        known = splitter.get("type") == "ByteLevel" and not content["normalizer"]
+        plain &= splitter.get("use_regex", False) and not splitter.get("add_prefix_space", True)
+        plain &= not any(model.get(option) for option in options)
+    else:
+        cleaned = (content["normalizer"] or {}).get("type") == "BertNormalizer"
+        known = cleaned and splitter.get("type") == "BertPreTokenizer"
+    return next_boundary if known and plain else no_cut
 
 
-def _documents(
-    pieces: Iterable[Piece], tokenizer: Tokenizer, dtype: np.dtype[Any]
-) -> Iterator[tuple[str, npt.NDArray[Any]]]:
-    """(split, tokens) of every document, closed by `eod`."""
-    parts: list[npt.NDArray[Any]] = []
-    for batch in _batches(pieces):
-        encoded = tokenizer.encode_batch([text for _, text, _ in batch])
-        for (split, _, ends), ids in zip(batch, encoded, strict=True):
-            parts.append(np.array(ids, dtype))
-            if ends:
-                yield split, np.concatenate([*parts, np.array([tokenizer.eod], dtype)])
-                parts = []
-
-
-def _batches(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Groups of pieces with about the same number of characters."""
-    batch: list[Piece] = []
+def _groups(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Consecutive texts of at most `PASS_CHARACTERS` together, or one longer text."""
+    group: list[str] = []
     characters = 0
-    for piece in pieces:
-        batch.append(piece)
-        characters += len(piece[1])
-        if characters >= BATCH_PIECES * PIECE_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
+    for text in texts:
+        if group and characters + len(text) > PASS_CHARACTERS:
+            yield group
+            group, characters = [], 0
+        group.append(text)
+        characters += len(text)
+    if group:
+        yield group
 
 
-def _hashes(prefix: Path) -> dict[str, str]:
-    paths = {"bin": bin_path(prefix), "idx": idx_path(prefix)}
-    return {name: _sha256(path) for name, path in paths.items()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _slices(text: str) -> Iterator[str]:
+    start = 0
+    while start < len(text):
+        end = next_boundary(text, min(start + PASS_CHARACTERS, len(text)))
+        yield text[start:end]
+        start = end

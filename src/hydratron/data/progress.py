@@ -6,7 +6,14 @@ import time
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 PATIENCE_SECONDS = 2.0
 
@@ -14,7 +21,7 @@ PATIENCE_SECONDS = 2.0
 class LateProgress:
     """Bars of named tasks; nothing is shown before two seconds, to no terminal, or if not `shown`.
 
-    A task whose total is unknown moves to and fro.
+    A task has its bytes, its speed and the time left; one of unknown size moves to and fro.
     """
 
     def __init__(self, shown: bool) -> None:
@@ -22,7 +29,9 @@ class LateProgress:
         console = Console(stderr=True)
         self._bars = Progress(
             *columns,
-            TimeElapsedColumn(),
+            TransferSpeedColumn(),
+            TextColumn("time left"),
+            TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not (shown and console.is_terminal),
@@ -42,15 +51,15 @@ class LateProgress:
             self._bars.stop()
 
     def start(self, description: str, total: int | None = None) -> None:
-        """The task before is done; this one has `total` units."""
+        """The task before is done; this one has `total` bytes."""
         for task in self._bars.tasks:
             self._bars.remove_task(task.id)
         self._bars.add_task(description, total=total)
         self.advance(0)
 
-    def advance(self, units: int) -> None:
-        """Part of the running task is done."""
-        self._bars.advance(self._bars.tasks[-1].id, units)
+    def advance(self, count: int) -> None:
+        """So many bytes more of the running task are done."""
+        self._bars.advance(self._bars.tasks[-1].id, count)
         late = time.monotonic() - self._begin > PATIENCE_SECONDS
         if late and not self._bars.live.is_started:
             self._bars.start()

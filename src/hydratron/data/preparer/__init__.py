@@ -1,0 +1,1 @@
+"""Text to token files on all cores, in constant memory and in the order of the text."""

@@ -1,0 +1,175 @@
+"""`hydratron prepare INPUT... --output DIR`: the user's text as a folder of tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hydratron.data.manifest import SENTENCE, Manifest
+from hydratron.data.preparer.blocks import file_blocks
+from hydratron.data.preparer.build import Plan, fill
+from hydratron.data.preparer.existing import check_output, describe, is_prepared, same
+from hydratron.data.preparer.folders import locked, replacing
+from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
+from hydratron.data.progress import LateProgress
+from hydratron.data.text import next_boundary
+from hydratron.data.text.files import InputFile, find_files
+from hydratron.data.text.sentences import splitter
+from hydratron.data.text.sources import read_pieces
+from hydratron.data.tokenizer import Tokenizer
+from hydratron.errors import DataError, Problem
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for; `tokenizer` is the SPEC."""
+
+    inputs: Sequence[str]
+    output: Path
+    tokenizer: str
+    vocab_size: int
+    keys: Sequence[str]
+    level: str
+    append_eod: bool
+    language: str
+    workers: int
+    force: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The manifest of the folder, and what was read for it: nothing when it was there already."""
+
+    manifest: Manifest
+    built: bool
+    bytes: int = 0
+    seconds: float = 0.0
+    dropped: int = 0
+
+
+def prepare_files(request: Request, progress: bool) -> Outcome:
+    """Fill `request.output`, unless it holds the same already; whole or not at all.
+
+    A folder that holds anything else is refused; `force` replaces one of other tokens.  Raises
+    DataError, whose keys are those of the command line.
+    """
+    begin = time.monotonic()
+    output = request.output.expanduser().absolute()
+    try:
+        files = find_files(request.inputs, "INPUT")
+        _check_keys(files, request.keys)
+        opened = open_tokenizer(request.tokenizer)
+        settings = _settings(request, opened)
+        if not is_prepared(output):
+            check_output(output, force=False)
+        with LateProgress(progress) as bar, locked(output, bar):
+            if found := same(output, settings, files, bar):
+                return Outcome(found, built=False)
+            check_output(output, request.force)
+            with replacing(output) as building:
+                built = _build(request, opened, settings, files, building, bar)
+    except OSError as error:
+        expected = f"cannot be written: {error.strerror or error}"
+        raise DataError([Problem("--output", output, expected)]) from error
+    return replace(built, seconds=time.monotonic() - begin)
+
+
+def _check_keys(files: Sequence[InputFile], keys: Sequence[str]) -> None:
+    for key in keys:
+        if keys.count(key) > 1 or "/" in key:
+            expected = "names a file of the output: each once, and without /"
+            raise DataError([Problem("--key", key, expected)])
+    text = [file for file in files if file.kind == ".txt"]
+    if text and len(keys) > 1:
+        expected = f"a .txt file has no keys, so give one --key, not {len(keys)}"
+        raise DataError([Problem("INPUT", text[0].path, expected)])
+
+
+def open_tokenizer(spec: str) -> Tokenizer | None:
+    """The tokenizer that a SPEC names, None when it is to be trained; DataError for neither."""
+    kind, _, path = spec.partition(":")
+    try:
+        if kind in OPENERS:
+            return OPENERS[kind](path)
+        if spec in TRAINERS:
+            return None
+        if Path(spec).expanduser().is_file():
+            return Tokenizer.load(Path(spec).expanduser())
+    except DataError as error:
+        raise DataError(
+            [replace(p, key="--tokenizer", value=spec) for p in error.problems]
+        ) from error
+    except ValueError as error:
+        raise DataError([Problem("--tokenizer", spec, str(error))]) from error
+    expected = "gpt2:PATH, bert:PATH, bpe, wordpiece, or the path of a tokenizer.json"
+    raise DataError([Problem("--tokenizer", spec, expected)])
+
+
+def _settings(request: Request, opened: Tokenizer | None) -> dict[str, Any]:
+    """Everything but the text that decides what is written."""
+    kind = request.tokenizer.partition(":")[0]
+    kind = kind if kind in OPENERS or kind in TRAINERS else "file"
+    settings: dict[str, Any] = {
+        "keys": list(request.keys),
+        "level": request.level,
+        "append_eod": request.append_eod,
+        "tokenizer": tokenizer_identity(kind, request.vocab_size, opened),
+    }
+    if request.level == SENTENCE:
+        settings["sentences"] = {"language": request.language, "found_by": splitter()}
+    return settings
+
+
+def _build(
+    request: Request,
+    opened: Tokenizer | None,
+    settings: dict[str, Any],
+    files: Sequence[InputFile],
+    folder: Path,
+    bar: LateProgress,
+) -> Outcome:
+    size = sum(file.size() for file in files)
+    tokenizer = opened or _train(request, files, bar, size)
+    plan = Plan(
+        names=[f"{key}_{request.level}" for key in request.keys],
+        tokenizer=tokenizer,
+        tokenizer_identity=settings["tokenizer"],
+        level=request.level,
+        append_eod=request.append_eod,
+        language=request.language,
+        workers=request.workers,
+    )
+    described = [describe(file) for file in files]
+    hashes: list[str] = []
+
+    def origin() -> dict[str, Any]:
+        inputs = [file | {"sha256": h} for file, h in zip(described, hashes, strict=True)]
+        return {"inputs": inputs, "settings": settings}
+
+    bar.start("encoding the text", size)
+    blocks = file_blocks(files, request.keys, plan.cut, bar.advance, hashes)
+    manifest, written = fill(folder, plan, blocks, origin)
+    for name, entry in manifest.datasets.items():
+        if not entry.tokens:
+            problem = Problem("INPUT", " ".join(request.inputs), f"gives no tokens for {name}")
+            raise DataError([problem])
+    return Outcome(manifest, True, written.bytes, dropped=written.dropped)
+
+
+def _train(request: Request, files: Sequence[InputFile], bar: LateProgress, size: int) -> Tokenizer:
+    bar.start("training the tokenizer", size * len(request.keys))
+    texts = (
+        piece.text
+        for file in files
+        for key in request.keys
+        for piece in read_pieces(file, key, bar.advance, next_boundary)
+    )
+    try:
+        return TRAINERS[request.tokenizer](texts, request.vocab_size)
+    except DataError as error:
+        keys = {"tokenizer.vocab_size": "--vocab-size"}
+        problems = [replace(p, key=keys.get(p.key, p.key)) for p in error.problems]
+        raise DataError(problems) from error
