@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hydratron.config.load import from_dict, load
+from hydratron.config.load import load
 from hydratron.config.schema import Config
-from hydratron.job import JobFolder
-from hydratron.launch.worker import torchrun_environment
 from tests.helpers.prepared import synthetic_prepared
 from tests.helpers.ranks import run_ranks
+from tests.helpers.training import Rows, run, series, train_rank
 
-Rows = list[dict[str, Any]]
 DEGREES = [(2, 1), (4, 1), (1, 2), (2, 2)]
-
-
-def train_rank(
-    rank: int, world_size: int, config: Config, folder: Path, resume: Path | None
-) -> dict[str, Any]:
-    from hydratron.training.train import train
-
-    os.environ.update(torchrun_environment(rank, world_size))
-    return train(config, JobFolder(folder), resume)
-
-
-def run(
-    folder: Path, data: Path, resume: Path | None = None, tp: int = 1, dp: int = 1, **changes: Any
-) -> tuple[Rows, dict[str, Any]]:
-    """Train a tiny GPT; changes are `group__key=value`.  Returns the metrics and the result."""
-    content: dict[str, Any] = {
-        "model": {
-            "num_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "seq_length": 16,
-            "dropout": 0.0, "init_std": 0.1, "vocab_multiple": 64,
-        },
-        "data": {"prepared": str(data)},
-        "optim": {"lr": 2e-3, "clip_grad": 0.5},
-        "schedule": {"warmup_steps": 5},
-        "trainer": {
-            "accelerator": "cpu", "max_steps": 50, "global_batch_size": 8, "micro_batch_size": 4,
-            "log_every_n_steps": 1, "val_every_n_steps": 20, "val_samples": 9,
-        },
-        "parallel": {"tensor_model_parallel_size": tp, "data_parallel_size": dp},
-        "logger": {"kind": "none"},
-    }  # fmt: skip
-    for key, value in changes.items():
-        group, name = key.split("__")
-        content.setdefault(group, {})[name] = value
-    folder.mkdir(parents=True)
-    results = run_ranks(train_rank, tp * dp, from_dict(content), folder, resume, timeout=120)
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return rows, results[0]
-
-
-def series(rows: Rows, key: str) -> dict[int, float]:
-    return {row["step"]: row[key] for row in rows if key in row}
 
 
 def assert_same(rows: Rows, expected: Rows, tolerance: float) -> None:
@@ -88,7 +43,7 @@ def test_one_process_learns_and_logs_what_the_design_says(one: Any) -> None:
     assert series(rows, "tokens")[50] == 50 * 8 * 16
     assert rows[0].keys() == {
         "step", "tokens", "seconds", "train/loss", "lr", "grad_norm",
-        "perf/tokens_per_second", "perf/mfu", "perf/memory_bytes",
+        "perf/tokens_per_second", "perf/mfu", "perf/memory_bytes", "perf/data_wait",
     }  # fmt: skip
     assert max(series(rows, "grad_norm").values()) > 0.5  # so clipping took part
     assert result["status"] == "completed"

@@ -1,14 +1,18 @@
-"""A folder of prepared tokens made up of a simple language, for tests that train."""
+"""Folders of prepared tokens, made up, for tests that read or train."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from hydratron.data.indexed import IndexedDatasetWriter, token_dtype
-from hydratron.data.prepared import FORMAT, MANIFEST, TOKENIZER
-from hydratron.job import write_json
+from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter, hashes, token_dtype
+from hydratron.data.manifest import TOKENIZER, DatasetEntry, Manifest, write_manifest
+
+Document = Sequence[Sequence[int] | npt.NDArray[np.int64]]
+"""The sequences of one document."""
 
 
 def synthetic_prepared(path: Path, vocab_size: int, tokens: int = 6000) -> Path:
@@ -19,18 +23,43 @@ def synthetic_prepared(path: Path, vocab_size: int, tokens: int = 6000) -> Path:
     random = np.random.default_rng(0)
     used = np.unique(np.linspace(0, vocab_size - 1, min(vocab_size, 48)).astype(np.int64))
     follower = random.permutation(len(used))
-    path.mkdir(parents=True)
     splits = {}
     for name, length in (("train", tokens), ("validation", tokens // 4)):
         state, ids = 0, []
         for jump in random.random(length):
             state = int(random.integers(len(used))) if jump < 0.2 else int(follower[state])
             ids.append(used[state])
+        splits[name] = [[document] for document in np.array_split(np.array(ids), 10)]
+    return prepared_folder(path, splits, vocab_size)
+
+
+def prepared_folder(
+    path: Path,
+    datasets: Mapping[str, Sequence[Document]],
+    vocab_size: int,
+    level: str = "document",
+    tokenizer: str = "{}",
+) -> Path:
+    """A folder as `hydratron prepare` writes it, of the documents of each dataset."""
+    path.mkdir(parents=True)
+    entries = {}
+    for name, documents in datasets.items():
         with IndexedDatasetWriter(path / name, token_dtype(vocab_size)) as writer:
-            for document in np.array_split(np.array(ids), 10):
-                writer.add_document([document])
-        splits[name] = {"documents": 10, "tokens": length}
-    (path / TOKENIZER).write_text("{}")
-    content = {"format": FORMAT, "vocab_size": vocab_size, "eod": vocab_size - 1, "splits": splits}
-    write_json(path / MANIFEST, content)
+            for document in documents:
+                writer.add_document(document)
+        written = IndexedDataset(path / name)
+        counts = written.documents, len(written), written.tokens
+        entries[name] = DatasetEntry(*counts, sha256=hashes(path / name))
+    (path / TOKENIZER).write_text(tokenizer)
+    manifest = Manifest(
+        level=level,
+        tokenizer={"kind": "synthetic", "sha256": f"hash of {tokenizer}"},
+        vocab_size=vocab_size,
+        eod=vocab_size - 1,
+        dtype=token_dtype(vocab_size).name,
+        datasets=entries,
+        origin={},
+        versions={},
+    )
+    write_manifest(path, manifest)
     return path

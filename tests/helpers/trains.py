@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,23 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     while not stopped:
         time.sleep(0.02)
     return {"status": "preempted", "step": 1}
+
+
+def lose_a_data_worker(
+    config: Config, folder: JobFolder, resume_from: Path | None
+) -> dict[str, Any]:
+    """Real training, in which the last rank's data worker is killed after the first row."""
+    from hydratron.training.train import train
+
+    def kill() -> None:
+        while not folder.metrics.exists():
+            time.sleep(0.02)
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+
+    if _last():
+        threading.Thread(target=kill, daemon=True).start()
+    return train(config, folder, resume_from)
 
 
 def log(folder: JobFolder, step: int) -> None:

@@ -55,6 +55,17 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("hydratron prepare --me", ["--merge"]), ("hydratron train --p", ["--prepare-only"])],
+)
+def test_the_flags_of_a_verb_are_completed(
+    line: str, expected: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["completion", "query", line]) == 0
+    assert capsys.readouterr().out.split() == expected
+
+
 def test_all_mistakes_of_a_sweep_are_named(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 
 from hydratron.cli.parser import Parser
 
 
-def run(argv: Sequence[str]) -> int:
+def build_parser() -> Parser:
     parser = Parser(
         prog="hydratron completion",
         description="Print the completion script of a shell, for its start-up file: "
@@ -16,10 +17,23 @@ def run(argv: Sequence[str]) -> int:
     )
     parser.add_argument("shell", choices=("bash", "zsh", "fish", "query"), metavar="bash|zsh|fish")
     parser.add_argument("line", nargs="?", default="", help=argparse.SUPPRESS)
-    args = parser.parse_args(argv)
-    from hydratron.cli import VERBS
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    args = build_parser().parse_args(argv)
     from hydratron.config.completion import complete, script
 
-    asked = args.shell == "query"
-    print("\n".join(complete(args.line, list(VERBS))) if asked else script(args.shell).rstrip())
+    if args.shell == "query":
+        print("\n".join(complete(args.line, _flags())))
+    else:
+        print(script(args.shell).rstrip())
     return 0
+
+
+def _flags() -> dict[str, list[str]]:
+    """The verbs and what each takes that starts with --."""
+    from hydratron.cli import VERBS
+
+    modules = {verb: importlib.import_module(f"hydratron.cli.{verb}") for verb in VERBS}
+    return {verb: sorted(module.build_parser().flags) for verb, module in modules.items()}

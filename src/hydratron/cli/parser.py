@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 USAGE_ERROR = 2
 SIGNALLED = 128  # plus the number of the signal that ended it
@@ -12,7 +12,16 @@ INTERRUPTED = SIGNALLED + 2
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line; `flags` are its long options, for tab completion."""
+
+    def __init__(self, **options: Any) -> None:
+        self.flags: list[str] = []
+        super().__init__(**options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        action = super().add_argument(*names, **options)
+        self.flags += [name for name in action.option_strings if name.startswith("--")]
+        return action
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"hydratron: {message} (see {self.prog} --help)\n")

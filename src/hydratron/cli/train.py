@@ -17,13 +17,18 @@ if TYPE_CHECKING:
     from hydratron.config.schema import Config
 
 
-def run(argv: Sequence[str]) -> int:
+def build_parser() -> Parser:
     parser = Parser(prog="hydratron train", add_help=False)
     parser.add_argument("-h", "--help", action="store_true")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("--prepare-only", action="store_true")
     parser.add_argument("overrides", nargs="*")
-    args = parser.parse_intermixed_args(argv)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    args = build_parser().parse_intermixed_args(argv)
     if args.help:
         from hydratron.config.help import train_help
 
@@ -38,6 +43,9 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.config.task import run as run_task
 
     prepared = _prepare([job.config for job in planned.jobs])
+    if args.prepare_only:
+        print("\n".join(dict.fromkeys(prepared.values())))
+        return 0
     work = _work(planned)
     folder = _claim(planned)
     runner = Runner(time.time(), work, prepared)
@@ -68,9 +76,13 @@ def _show(planned: Plan, kind: str, overrides: Sequence[str]) -> int:
 def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     """Tokens for every job, built once for each data and tokenizer: key of the pair -> folder.
 
-    Raises DataError with all problems of all jobs.
+    The order of each job's samples is built as well, before many ranks ask for it at once.  Raises
+    DataError with all problems of all jobs.
     """
-    from hydratron.data.prepare import check, open_prepared, prepare
+    from hydratron.data import requirements
+    from hydratron.data.corpus import open_corpus
+    from hydratron.data.prepare import prepare
+    from hydratron.data.samples.assemble import training_samples, validation_samples
 
     folders: dict[str, str] = {}
     problems: dict[str, Problem] = {}
@@ -79,8 +91,13 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
         if key not in folders:
             given = config.data.prepared
             folders[key] = given or str(prepare(config.data, config.tokenizer, progress=True))
-        found = check(open_prepared(Path(folders[key])), config)
+        corpus = open_corpus(folders[key])
+        found = requirements.problems(corpus, config)
         problems.update((str(problem), problem) for problem in found)
+        if not found and config.resume is None:
+            order = corpus, config.model.seq_length
+            training_samples(*order, [config.samples], config.seed)
+            validation_samples(*order, config.trainer.val_samples)
     if problems:
         raise DataError(list(problems.values()))
     return folders

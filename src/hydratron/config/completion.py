@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hydratron.config.keys import options
 
@@ -34,8 +34,6 @@ FISH = """\
 complete -c hydratron -f -a '(hydratron completion query (commandline -cp | string collect))'
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
-FLAGS = ["--help"]
-TRAIN_FLAGS = ["--cfg", "--help", "--multirun"]
 
 
 def script(shell: str) -> str:
@@ -43,18 +41,19 @@ def script(shell: str) -> str:
     return SCRIPTS[shell]
 
 
-def complete(line: str, verbs: Sequence[str]) -> list[str]:
+def complete(line: str, flags: Mapping[str, Sequence[str]]) -> list[str]:
     """What the last word of a command line up to the cursor could become.
 
+    `flags` are the verbs, each with its options that start with --.
     The answers are whole words.  No answer leaves the shell to its own completion of files.
     """
     words = line.split()
     word = "" if not words or line[-1:].isspace() else words.pop()
     before = words[1:]
     if not before:
-        candidates = [*verbs, "--help", "--version"]
+        candidates = [*flags, "--help", "--version"]
     elif word.startswith("-"):
-        candidates = TRAIN_FLAGS if before[0] == "train" else FLAGS
+        candidates = [*flags.get(before[0], [])]
     elif before[0] == "train":
         return _overrides(before[1:], word)
     else:

@@ -10,7 +10,7 @@ from hydratron.config.plan import default_choices, jobs
 
 WIDTH = 100
 INTRO = """\
-usage: hydratron train [-m] [--cfg job|hydra|all] [GROUP=CHOICE | KEY=VALUE]...
+usage: hydratron train [-m] [--cfg job|hydra|all] [--prepare-only] [GROUP=CHOICE | KEY=VALUE]...
 
 Trains one job, or with -m one job for every combination of comma-separated values. Each job gets a
 folder under outputs/; the sweep ends in dashboard.html and summary.csv. The same command into the
@@ -18,6 +18,7 @@ same folder (hydra.sweep.dir=...) skips completed jobs and goes on with unfinish
 
   -m, --multirun        run every combination: model=gpt_pico,gpt_nano seed=1,2,3
   --cfg job|hydra|all   print the configuration instead of running it
+  --prepare-only        build the tokens and sample orders of all jobs, print their folders and stop
   -h, --help            this text
 
 Examples:

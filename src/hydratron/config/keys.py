@@ -67,6 +67,7 @@ def without_none(hint: Any) -> tuple[Any, bool]:
 def describe(kind: Any) -> str:
     """The type as a person calls it."""
     names = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    names |= {list[float]: "a list of numbers, e.g. [0.7,0.3]"}
     return names.get(kind, "a list of texts, e.g. [a,b]")
 
 

@@ -82,8 +82,10 @@ def _value(hint: Any, value: Any, key: str, problems: list[Problem]) -> Any:
         return None
     if kind is float and type(value) is int:
         return float(value)
-    if kind == list[str]:
-        fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if kind == list[float] and isinstance(value, list):
+        value = [float(item) if type(item) is int else item for item in value]
+    if item_kind := typing.get_args(kind):
+        fits = isinstance(value, list) and all(type(item) is item_kind[0] for item in value)
     else:
         fits = type(value) is kind
     if not fits:

@@ -18,13 +18,15 @@ PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 
 OWN_GROUP = "model.layernorm."  # inside `model`, but chosen by `layernorm=`
 
-# What a checkpoint cannot be loaded across: the shape of the network and the meaning of a token.
+# What a checkpoint cannot be loaded across: the shape of the network, the meaning of a token, and
+# how many samples a step has consumed.
 FIXED = (
     *(f"model.{name}" for name in ("architecture", "num_layers", "hidden_size")),
     *(f"model.{name}" for name in ("num_attention_heads", "ffn_hidden_size", "seq_length")),
     *(f"model.{name}" for name in ("vocab_multiple", "gelu")),
     *(f"model.layernorm.{name}" for name in ("placement", "norm", "residual_scale", "eps")),
-    *("data.source", "tokenizer.kind", "tokenizer.vocab_size"),
+    *("data.source", "data.split", "tokenizer.kind", "tokenizer.vocab_size"),
+    "trainer.global_batch_size",
 )
 
 

@@ -95,13 +95,29 @@ class ParallelConfig:
 
 @dataclass
 class DataConfig:
-    """`data=`: where the text comes from."""
+    """`data=`: where the text or its tokens come from."""
 
     source: str = option(
-        "sotu", "sotu: the embedded corpus; text: your files", choices=("sotu", "text")
+        "sotu",
+        "sotu: the embedded corpus; text: your files; indexed: prepared tokens; blend: several",
+        choices=("sotu", "text", "indexed", "blend"),
     )
-    path: str | None = option(None, "data=text: a .txt or .jsonl file, or a folder of them")
-    text_key: str = option("text", "the key of the text in each line of a .jsonl file")
+    path: str | None = option(
+        None,
+        "text: a .txt, .jsonl (also .gz .xz .zst) or .parquet file, or a folder of them; "
+        "indexed: a folder of `hydratron prepare`, or the PREFIX of Megatron's .bin and .idx",
+    )
+    text_key: str = option("text", "text: the key or column of the text")
+    paths: list[str] = option([], "blend: the sets, each like data.path")  # noqa: RUF009
+    weights: list[float] = option(  # noqa: RUF009
+        [], "blend: the share of samples from each set; [] means by its tokens"
+    )
+    split: str = option(
+        "969/30/1", "indexed and blend: shares of training, validation and test documents, in order"
+    )
+    num_workers: int = option(
+        0, "processes per rank that read samples ahead; 0 reads within the step", minimum=0
+    )
     cache_dir: str = option("outputs/cache", "where prepared tokens are kept and found again")
     prepared: str | None = option(
         None, "folder of prepared tokens; filled in before the ranks start"
@@ -110,14 +126,19 @@ class DataConfig:
 
 @dataclass
 class TokenizerConfig:
-    """`tokenizer=`: byte-level BPE, trained here or GPT-2's own."""
+    """`tokenizer=`: the published ones, trained ones, or the one that made the tokens."""
 
     kind: str = option(
-        "bpe", "bpe: trained on the training split; gpt2: GPT-2's own", choices=("bpe", "gpt2")
+        "bpe",
+        "bpe, wordpiece: trained on the training split; gpt2, bert: as published; "
+        "prepared: the one that made the tokens",
+        choices=("bpe", "gpt2", "wordpiece", "bert", "prepared"),
     )
-    vocab_size: int = option(2048, "tokenizer=bpe: entries, <|endoftext|> included", minimum=257)
+    vocab_size: int = option(2048, "bpe and wordpiece: entries, special ones included", minimum=257)
     path: str | None = option(
-        None, "tokenizer=gpt2: folder with encoder.json and vocab.bpe, or a tokenizer.json"
+        None,
+        "gpt2: folder with encoder.json and vocab.bpe; bert: vocab.txt or its folder; "
+        "either: a tokenizer.json",
     )
 
 
@@ -233,6 +254,11 @@ class Config:
     def variant(self) -> str:
         """What is compared in a sweep: `gpt_nano-tp2-pre`, the W&B job type."""
         return f"{self.model.name}-{self.parallel.label}-{self.model.layernorm.placement}"
+
+    @property
+    def samples(self) -> int:
+        """Sequences that the whole run consumes, over all replicas."""
+        return self.trainer.max_steps * self.trainer.global_batch_size
 
     @property
     def tokens_per_step(self) -> int:

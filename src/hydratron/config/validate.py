@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hydratron.config.data_rules import RULES as DATA_RULES
+from hydratron.config.data_rules import Rule
 from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
@@ -137,27 +139,6 @@ def _rates(config: Config) -> Iterator[Problem]:
         yield Problem("schedule.min_lr", config.schedule.min_lr, expected)
 
 
-def _data(config: Config) -> Iterator[Problem]:
-    data = config.data
-    if data.source == "text" and not data.path:
-        yield Problem("data.path", "null", "data=text needs a .txt or .jsonl file, or a folder")
-    elif data.source == "text" and data.path and not Path(data.path).exists():
-        yield Problem("data.path", data.path, "no such file or folder")
-    elif data.source != "text" and data.path:
-        yield Problem("data.path", data.path, "is read with data=text only; add data=text")
-
-
-def _tokenizer(config: Config) -> Iterator[Problem]:
-    kind, path = config.tokenizer.kind, config.tokenizer.path
-    if kind == "gpt2" and not path:
-        expected = "tokenizer=gpt2 needs a folder with encoder.json and vocab.bpe"
-        yield Problem("tokenizer.path", "null", f"{expected}, or a tokenizer.json")
-    elif kind == "gpt2" and path and not Path(path).exists():
-        yield Problem("tokenizer.path", path, "no such file or folder")
-    elif kind != "gpt2" and path:
-        yield Problem("tokenizer.path", path, "is read with tokenizer=gpt2 only")
-
-
 def _resume(config: Config) -> Iterator[Problem]:
     if config.resume is None:
         return
@@ -212,10 +193,9 @@ _BATCH = (
 )
 _WORLD = ("parallel.tensor_model_parallel_size", "parallel.data_parallel_size")
 
-Rule = Callable[[Config], Iterator[Problem]]
-
 # Each rule with the options it calculates with: a rule over a wrong option would only mislead.
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    *DATA_RULES,
     ((), _name),
     (_SIZES, _heads),
     (_SIZES, _tensor_parallel),
@@ -223,8 +203,6 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
     (("schedule.min_lr", "optim.lr"), _rates),
-    (("data.source",), _data),
-    (("tokenizer.kind",), _tokenizer),
     ((), _resume),
     (("launch.kind", "launch.nodes", "launch.node_rank", *_WORLD), _launch),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import shutil
@@ -16,6 +15,9 @@ from typing import Any
 
 import hydratron
 from hydratron.config.schema import Config
+from hydratron.data.corpus import SELECTION
+from hydratron.data.manifest import MANIFEST
+from hydratron.hashing import file_sha256
 
 PACKAGES = ("hydratron", "torch", "lightning", "hydra-core", "tokenizers", "numpy")
 SECONDS = 10.0
@@ -34,7 +36,7 @@ def provenance(
         "overrides": list(overrides),
         "seed": config.seed,
         "parent": os.path.relpath(start, folder) if start and parent else None,
-        "data_manifest_sha256": _manifest_hash(config.data.prepared),
+        "data_sha256": _data_hash(config.data.prepared),
         **code(),
         "versions": versions(),
         "hardware": hardware(),
@@ -80,11 +82,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _manifest_hash(prepared: str | None) -> str | None:
-    manifest = Path(prepared or "") / "manifest.json"
-    if prepared is None or not manifest.is_file():
-        return None
-    return hashlib.sha256(manifest.read_bytes()).hexdigest()
+def _data_hash(prepared: str | None) -> str | None:
+    """Of the file that says which tokens these are; null when the folder is not there."""
+    files = [Path(prepared or "") / name for name in (MANIFEST, SELECTION)]
+    return next((file_sha256(file) for file in files if prepared and file.is_file()), None)
 
 
 def _cpu_model() -> str:

@@ -45,6 +45,7 @@ PANELS = (
     Panel("perf/tokens_per_second", "Throughput", "~s", ".4~s", "tokens per second"),
     Panel("perf/mfu", "Model FLOPs utilisation", ".2~%", ".2~%", "of peak"),
     Panel("perf/memory_bytes", "Memory", "~s", ".4~s", "bytes"),
+    Panel("perf/data_wait", "Waiting for data", ".2~%", ".2~%", "of the time", log=False),
 )
 
 

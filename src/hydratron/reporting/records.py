@@ -24,6 +24,7 @@ METRICS = (
     "perf/tokens_per_second",
     "perf/mfu",
     "perf/memory_bytes",
+    "perf/data_wait",
 )
 IDENTITY = ("run", "sweep", "status", "model", "parallel", "seed")
 POSITION = ("step", "tokens", "seconds")

@@ -1,14 +1,19 @@
-"""The token samples of the data room as torch batches."""
+"""The token samples of the data room as torch batches, and how long training waits for them."""
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+
+from hydratron.errors import HydratronError, JobError
 
 
 class Samples(Protocol):
@@ -16,7 +21,7 @@ class Samples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> np.ndarray: ...
+    def __getitem__(self, i: int) -> Any: ...
 
 
 class Batches(Protocol):
@@ -27,22 +32,77 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[list[int]]: ...
 
 
-class TokenBatches(Dataset[Tensor]):
-    """One item is one micro-batch, int64 [b, s + 1]."""
+Item = np.ndarray | HydratronError
+
+
+class TokenBatches(Dataset[Item]):
+    """One item is one micro-batch, int64 [b, s + 1].
+
+    Plain arrays: to receive a tensor of a worker, that worker must still be alive.
+    """
 
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
-    def __getitem__(self, indices: Sequence[int]) -> Tensor:
-        return torch.from_numpy(np.stack([self.samples[i] for i in indices]))
+    def __getitem__(self, indices: Sequence[int]) -> Item:
+        try:
+            return np.stack([self.samples[i] for i in indices])
+        except HydratronError as error:
+            # Returned, because torch would bury the message of a worker in its traceback.
+            return error
 
 
-def loader(samples: Samples, batches: Batches) -> DataLoader[Tensor]:
-    """A loader whose sampler yields whole micro-batches, in the order of `batches`.
+class Loader:
+    """Whole micro-batches in the order of `batches`; `waited` is the seconds spent waiting.
 
-    It has a generator of its own: a loader draws a seed when it starts, and from the default one
-    that would shift the dropout of a resumed run.
+    With `num_workers` that many processes read ahead; 0 reads when a batch is asked for.
     """
-    return DataLoader(
-        TokenBatches(samples), sampler=batches, batch_size=None, generator=torch.Generator()
-    )
+
+    def __init__(self, samples: Samples, batches: Batches, num_workers: int = 0) -> None:
+        # A generator of its own: a loader draws a seed when it starts, and from the default one
+        # that would shift the dropout of a resumed run.
+        self._loader: DataLoader[Item] = DataLoader(
+            TokenBatches(samples),
+            sampler=batches,
+            batch_size=None,
+            num_workers=num_workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=_leave_signals_to_the_rank,
+            generator=torch.Generator(),
+        )
+        self.waited = 0.0
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        began = time.perf_counter()
+        for batch in self._loader:
+            self.waited += time.perf_counter() - began
+            if isinstance(batch, HydratronError):
+                raise batch
+            yield torch.from_numpy(batch)
+            began = time.perf_counter()
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _leave_signals_to_the_rank(worker: int) -> None:
+    """A rank that is told to stop still needs its batches until it has saved."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
+def dead_workers_named() -> Iterator[None]:
+    """Says what a dead data worker means; torch notices it wherever the rank happens to be."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        said = " ".join(str(error).split()).rstrip(".")
+        advice = "a common cause is too little memory: fewer data.num_workers need less"
+        raise JobError(f"a data worker died: {said}; {advice}") from error

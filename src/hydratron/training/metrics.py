@@ -48,6 +48,7 @@ class MetricsLog(Callback):
         self._seconds_before = 0.0
         self._started = self._mark = 0.0
         self._mark_step = 0
+        self._waited = 0.0
 
     def seconds(self) -> float:
         """Seconds of training, those of the run that this one goes on from included."""
@@ -66,13 +67,13 @@ class MetricsLog(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
         config, device = pl_module.config, pl_module.device
-        vocab_size = config.model.padded(pl_module.prepared.vocab_size)
+        vocab_size = config.model.padded(pl_module.corpus.vocab_size)
         self._flops_per_token = flops_per_token(config.model, vocab_size)
         dtype = torch.bfloat16 if config.trainer.precision == "bf16" else torch.float32
         peak = config.trainer.peak_flops or peak_flops(device, dtype)
         self._peak = peak * config.parallel.world_size
         self._started = self._mark = time.monotonic()
-        self._mark_step = trainer.global_step
+        self._mark_step, self._waited = trainer.global_step, pl_module.loader.waited
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
@@ -106,8 +107,9 @@ class MetricsLog(Callback):
         loss = float(data.all_reduce(module.train_loss.clone())) / data.size
         now = time.monotonic()
         tokens = (step - self._mark_step) * module.config.tokens_per_step
-        rate = tokens / (now - self._mark)
-        self._mark, self._mark_step = now, step
+        rate, waited = tokens / (now - self._mark), module.loader.waited - self._waited
+        wait = waited / (now - self._mark)
+        self._mark, self._mark_step, self._waited = now, step, module.loader.waited
         return {
             "train/loss": loss,
             "lr": module.lr,
@@ -115,6 +117,7 @@ class MetricsLog(Callback):
             "perf/tokens_per_second": rate,
             "perf/mfu": rate * self._flops_per_token / self._peak,
             "perf/memory_bytes": memory_bytes(module.device),
+            "perf/data_wait": wait,
         }
 
     def _write(self, module: LanguageModule, step: int, values: dict[str, Any]) -> None:

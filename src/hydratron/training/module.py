@@ -10,15 +10,16 @@ import lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader
 
 from hydratron.config.schema import Config
-from hydratron.data.prepared import PreparedData, training_samples, validation_samples
+from hydratron.data.corpus import Corpus
 from hydratron.data.sampler import ConsumedSampler
+from hydratron.data.samples.assemble import continued, training_samples, validation_samples
+from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import full_shape
-from hydratron.training.batches import loader
+from hydratron.training.batches import Loader
 from hydratron.training.build import build_network, build_optimizer, parameter_table
 from hydratron.training.schedule import learning_rate
 from hydratron.training.strategy import TensorParallelStrategy
@@ -31,11 +32,12 @@ class LanguageModule(pl.LightningModule):
     and `grad_norm` the norm of the whole gradient before clipping.
     """
 
-    def __init__(self, config: Config, data: PreparedData) -> None:
+    def __init__(self, config: Config, corpus: Corpus) -> None:
         super().__init__()
-        self.config, self.prepared = config, data
+        self.config, self.corpus = config, corpus
         self.table = parameter_table(config.model)
         self.start_step = 0
+        self.order_ends = [config.samples]
         self.lr = 0.0
         self.train_loss = self.grad_norm = torch.zeros(())
         self._losses: list[Tensor] = []
@@ -50,7 +52,7 @@ class LanguageModule(pl.LightningModule):
     def configure_model(self) -> None:
         mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
         self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data)
-        vocab_size = self.prepared.vocab_size
+        vocab_size = self.corpus.vocab_size
         self.network = build_network(
             self.config.model, vocab_size, mesh.tensor, self.streams, device
         )
@@ -67,13 +69,10 @@ class LanguageModule(pl.LightningModule):
             for name, p in self.network.named_parameters()
         )
 
-    def train_dataloader(self) -> DataLoader[Tensor]:
+    def train_dataloader(self) -> Loader:
         trainer, mesh = self.config.trainer, self.mesh_strategy.mesh
         samples = training_samples(
-            self.prepared,
-            self.config.model.seq_length,
-            trainer.max_steps * trainer.global_batch_size,
-            self.config.seed,
+            self.corpus, self.config.model.seq_length, self.order_ends, self.config.seed
         )
         batches = ConsumedSampler(
             start_step=self.start_step,
@@ -83,16 +82,15 @@ class LanguageModule(pl.LightningModule):
             dp_rank=mesh.data.rank,
             dp_size=mesh.data.size,
         )
-        return loader(samples, batches)
+        self.loader = Loader(samples, batches, self.config.data.num_workers)
+        return self.loader
 
-    def val_dataloader(self) -> DataLoader[Tensor]:
+    def val_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
-        samples = validation_samples(
-            self.prepared, self.config.model.seq_length, trainer.val_samples
-        )
+        samples = validation_samples(self.corpus, self.config.model.seq_length, trainer.val_samples)
         mine = range(data.rank, trainer.val_samples, data.size)
         size = self.config.micro_batch_size
-        return loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
+        return Loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
 
     def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
         loss: Tensor = self.network.loss(batch[:, :-1], batch[:, 1:]) / batch[:, 1:].numel()
@@ -148,7 +146,13 @@ class LanguageModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["random"] = self.streams.state()
+        checkpoint["data"] = {"identity": self.corpus.identity, "order_ends": self.order_ends}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.start_step = checkpoint["global_step"]
         self.streams.load_state(checkpoint["random"])
+        data = checkpoint["data"]
+        if data["identity"] != self.corpus.identity:
+            expected = "the checkpoint was trained on other tokens; start a new run for these"
+            raise DataError([Problem("data.prepared", self.corpus.path, expected)])
+        self.order_ends = continued(data["order_ends"], self.config.samples)

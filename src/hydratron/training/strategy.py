@@ -84,7 +84,11 @@ class TensorParallelStrategy(ModelParallelStrategy):
             "optimizer": checkpoint["optimizer_states"][0],
             **self._random_names(checkpoint["random"]),
         }
-        state = {"step": checkpoint["global_step"], "seconds": checkpoint["seconds"]}
+        state = {
+            "step": checkpoint["global_step"],
+            "seconds": checkpoint["seconds"],
+            "data": checkpoint["data"],
+        }
         checkpoints.save(Path(filepath), tensors, state, checkpoint["config"])
 
     def load_checkpoint(
@@ -110,6 +114,7 @@ class TensorParallelStrategy(ModelParallelStrategy):
             "pytorch-lightning_version": pl.__version__,
             "global_step": state["step"],
             "seconds": state["seconds"],
+            "data": state["data"],
             "random": found,
             "state_dict": {},
             "loops": {"fit_loop": loop_position(module.trainer, state["step"])},

@@ -14,8 +14,9 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
 from hydratron.config.schema import Config
-from hydratron.data.prepared import open_prepared
+from hydratron.data.corpus import open_corpus
 from hydratron.job import JobFolder
+from hydratron.training.batches import dead_workers_named
 from hydratron.training.build import parameter_table
 from hydratron.training.metrics import MetricsLog, MetricsWriter
 from hydratron.training.module import LanguageModule
@@ -45,10 +46,9 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Our sampler starts where the checkpoint ends, which Lightning cannot know.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     torch.set_float32_matmul_precision(config.trainer.matmul_precision)
     assert config.data.prepared is not None
-    module = LanguageModule(config, open_prepared(Path(config.data.prepared)))
+    module = LanguageModule(config, open_corpus(config.data.prepared))
     first = dist.get_rank() == 0
     logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []
@@ -57,7 +57,8 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     try:
         callbacks = [metrics, StopAtLastStep(), CheckpointEvery(folder, config, metrics)]
         trainer = _trainer(config, callbacks)
-        trainer.fit(module, ckpt_path=resume_from)
+        with dead_workers_named():
+            trainer.fit(module, ckpt_path=resume_from)
         status = "completed"
     finally:
         finish(logger, failed=status == "failed")

@@ -12,7 +12,7 @@ import pytest
 
 from hydratron.config.completion import complete, script
 
-VERBS = ["train", "report", "completion"]
+FLAGS = {"train": ["--cfg", "--help", "--multirun"], "report": ["--help"], "completion": []}
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,13 @@ VERBS = ["train", "report", "completion"]
     ],
 )
 def test_answers(line: str, expected: list[str]) -> None:
-    assert complete(line, VERBS) == expected
+    assert complete(line, FLAGS) == expected
 
 
 def test_files_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "book.txt").write_text("")
     monkeypatch.chdir(tmp_path)
-    assert complete("hydratron train data.path=./bo", VERBS) == ["data.path=./book.txt"]
+    assert complete("hydratron train data.path=./bo", FLAGS) == ["data.path=./book.txt"]
 
 
 BASH_QUESTION = """

@@ -21,7 +21,11 @@ CHOICES = [
 # What a choice needs from others to be a job that can run.
 COMPANIONS = {
     "data=text": ["data.path={file}"],
+    "data=indexed": ["data.path=tokens"],
+    "data=blend": ["data.paths=[a,b]"],
     "tokenizer=gpt2": ["tokenizer.path={file}"],
+    "tokenizer=bert": ["tokenizer.path={file}"],
+    "tokenizer=prepared": ["data=indexed", "data.path=tokens"],
 }
 
 
@@ -38,6 +42,8 @@ def test_every_choice_is_a_valid_job(group: str, choice: str, tmp_path: Path) ->
     file.write_text("words")
     planned = jobs([f"{group}={choice}", *_companions(group, choice, file)])
     assert len(planned) == 1
+    if f"{group}={choice}" in ("data=indexed", "data=blend"):
+        assert planned[0].config.tokenizer.kind == "prepared"
     if group == "model":
         assert planned[0].config.model.name == choice
     if group == "parallel":

@@ -23,6 +23,7 @@ KINDS: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     str: TEXT | st.sampled_from(["1", "1e-3", "null", "yes", "~", "a: b", "", "- x"]),
     list[str]: st.lists(TEXT, max_size=3),
+    list[float]: st.lists(st.floats(allow_nan=False), max_size=3),
 }
 
 

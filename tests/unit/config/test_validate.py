@@ -99,17 +99,6 @@ def test_the_defaults_are_valid() -> None:
             "schedule.warmup_steps=50: must be below schedule.decay_steps 50",
         ),
         ({"schedule__min_lr": 0.1}, "schedule.min_lr=0.1: must be at most optim.lr 0.001"),
-        (
-            {"data__source": "text"},
-            "data.path=null: data=text needs a .txt or .jsonl file, or a folder",
-        ),
-        ({"data__path": "x.txt"}, "data.path=x.txt: is read with data=text only; add data=text"),
-        (
-            {"tokenizer__kind": "gpt2"},
-            "tokenizer.path=null: tokenizer=gpt2 needs a folder with encoder.json and vocab.bpe, "
-            "or a tokenizer.json",
-        ),
-        ({"tokenizer__path": "x"}, "tokenizer.path=x: is read with tokenizer=gpt2 only"),
         ({"resume": "nowhere"}, "resume=nowhere: no such job folder or checkpoint folder"),
         ({"launch__nodes": 2}, "launch.nodes=2: launch=local is one host; launch=torchrun"),
         (

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from hydratron.config.schema import DataConfig, TokenizerConfig
-from hydratron.data import encode as encoding
 from hydratron.data import prepare as preparing
-from hydratron.data.prepare import open_prepared, prepare
+from hydratron.data.corpus import open_corpus
+from hydratron.data.indexed import IndexedDataset
+from hydratron.data.manifest import read_manifest
+from hydratron.data.prepare import prepare
+from hydratron.data.preparer import blocks
+from hydratron.data.text import sources
 from hydratron.errors import DataError
 
 
@@ -47,38 +51,77 @@ def test_the_folder_has_all_files(data: DataConfig, bpe: TokenizerConfig) -> Non
 def test_every_document_is_its_text_and_an_end(
     data: DataConfig, bpe: TokenizerConfig, corpus: Path
 ) -> None:
-    prepared = open_prepared(prepare(data, bpe, progress=False))
+    folder = prepare(data, bpe, progress=False)
+    prepared = open_corpus(folder)
     texts = [json.loads(line)["text"] for line in corpus.read_text().splitlines()]
     for split, expected in (
-        (prepared.validation, texts[7::20]),
-        (prepared.train, [text for i, text in enumerate(texts) if i % 20 != 7]),
+        ("validation", texts[7::20]),
+        ("train", [text for i, text in enumerate(texts) if i % 20 != 7]),
     ):
-        assert all(tokens[-1] == prepared.eod for tokens in split)
-        assert [prepared.tokenizer.decode(tokens[:-1].tolist()) for tokens in split] == expected
+        documents = IndexedDataset(folder / split)
+        assert all(tokens[-1] == prepared.eod for tokens in documents)
+        decode = prepared.tokenizer.decode
+        assert [decode(tokens[:-1].tolist()) for tokens in documents] == expected
+
+
+def test_sentences_are_sequences_without_an_end(data: DataConfig, corpus: Path) -> None:
+    lines = [{"text": f"It is {i}. And then? The end."} for i in range(20)]
+    corpus.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    config = TokenizerConfig(kind="wordpiece", vocab_size=50)
+    folder = prepare(data, config, sentences=True, progress=False)
+    manifest, prepared = read_manifest(folder), open_corpus(folder)
+    assert manifest.level == "sentence"
+    entry = manifest.datasets["train"]
+    assert (entry.documents, entry.sequences) == (19, 57)
+    sequences = [tokens.tolist() for tokens in IndexedDataset(folder / "validation")]
+    texts = ["it is 7 .", "and then ?", "the end ."]
+    assert [prepared.tokenizer.decode(tokens) for tokens in sequences] == texts
+    assert prepare(data, config, progress=False) != folder
 
 
 def test_the_tokenizer_sees_only_training_text(
     data: DataConfig, bpe: TokenizerConfig, corpus: Path
 ) -> None:
-    before = open_prepared(prepare(data, bpe, progress=False))
+    before = prepare(data, bpe, progress=False)
     lines = corpus.read_text().splitlines()
     lines[27] = json.dumps({"text": "zzyzx " * 1000})
     corpus.write_text("\n".join(lines))
-    after = open_prepared(prepare(data, bpe, progress=False))
-    assert after.path != before.path
-    assert after.tokenizer.sha256 == before.tokenizer.sha256
-    assert after.validation.tokens > before.validation.tokens
+    after = prepare(data, bpe, progress=False)
+    assert after != before
+    assert open_corpus(after).tokenizer.sha256 == open_corpus(before).tokenizer.sha256
+    validation = [read_manifest(folder).datasets["validation"] for folder in (before, after)]
+    assert validation[0].tokens < validation[1].tokens
 
 
+@pytest.mark.parametrize("suffix", [".jsonl", ".txt"])
 def test_long_documents_pass_in_pieces_unchanged(
-    data: DataConfig, bpe: TokenizerConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    suffix: str,
+    data: DataConfig,
+    bpe: TokenizerConfig,
+    corpus: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    whole = open_prepared(prepare(data, bpe, progress=False))
-    monkeypatch.setattr(encoding, "PIECE_CHARACTERS", 10)
-    monkeypatch.setattr(encoding, "BATCH_PIECES", 3)
+    data.path = str(corpus.rename(corpus.with_suffix(suffix)))
+    whole = prepare(data, bpe, progress=False)
+    monkeypatch.setattr(sources, "PIECE_CHARACTERS", 1000)
+    monkeypatch.setattr(blocks, "BLOCK_CHARACTERS", 900)
     data.cache_dir = str(tmp_path / "other")
-    cut = open_prepared(prepare(data, bpe, progress=False))
-    assert cut.manifest == whole.manifest
+    cut = prepare(data, bpe, progress=False)
+    assert read_manifest(cut) == read_manifest(whole)
+
+
+def test_the_manifest_names_what_decides_the_tokens(
+    data: DataConfig, bpe: TokenizerConfig, corpus: Path
+) -> None:
+    folder = prepare(data, bpe, progress=False)
+    manifest, prepared = read_manifest(folder), open_corpus(folder)
+    assert manifest.level == "document"
+    assert manifest.tokenizer["sha256"] == prepared.tokenizer.sha256
+    assert manifest.tokenizer["kind"] == "bpe"
+    assert manifest.origin["source"]["files"][0]["name"] == corpus.name
+    assert (manifest.vocab_size, manifest.eod, manifest.dtype) == (300, 299, "uint16")
+    assert {"numpy", "tokenizers"} <= manifest.versions.keys()
 
 
 def test_it_is_found_again_by_content(
@@ -124,7 +167,7 @@ def test_a_failed_build_leaves_nothing(data: DataConfig) -> None:
 def test_leftovers_of_dead_builds_are_removed(data: DataConfig, bpe: TokenizerConfig) -> None:
     folder = prepare(data, bpe, progress=False)
     for key in (folder.name, "0123456789abcdef"):
-        leftover = folder.parent / f".{key}.x1y2z3.tmp"
+        leftover = folder.parent / f".{key}.x1y2z3w4.tmp"
         leftover.mkdir()
         (leftover / "train.bin").write_bytes(b"half")
     bpe.vocab_size = 301
@@ -143,10 +186,11 @@ def test_gpt2_tokens(data: DataConfig, gpt2_folder: Path, tmp_path: Path) -> Non
     data.path = str(tmp_path / "hello.txt")
     Path(data.path).write_text("Hello world" * 20 + " and the end")
     config = TokenizerConfig(kind="gpt2", path=str(gpt2_folder))
-    prepared = open_prepared(prepare(data, config, progress=False))
+    folder = prepare(data, config, progress=False)
+    prepared = open_corpus(folder)
     assert (prepared.vocab_size, prepared.eod) == (50257, 50256)
-    assert prepared.train[0][:2].tolist() == [15496, 995]
-    assert prepared.validation[0].tolist() == [290, 262, 886, 50256]
+    assert IndexedDataset(folder / "train")[0][:2].tolist() == [15496, 995]
+    assert IndexedDataset(folder / "validation")[0].tolist() == [290, 262, 886, 50256]
 
 
 def test_a_wrong_tokenizer_path_comes_before_any_folder(data: DataConfig) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -10,29 +9,33 @@ import sys
 from pathlib import Path
 
 from hydratron.config.schema import DataConfig, TokenizerConfig
-from hydratron.data.prepare import open_prepared, prepare
+from hydratron.data.manifest import read_manifest
+from hydratron.data.prepare import prepare
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
 from hydratron.config.schema import DataConfig, TokenizerConfig
 from hydratron.data import prepare as preparing
+from hydratron.data.preparer import build
 
 corpus, cache, log, behaviour = sys.argv[1:]
-encode = preparing.encode
+fill = preparing.fill
+
+def hang(*arguments):
+    print("written", flush=True)
+    time.sleep(600)
 
 def watched(*arguments):
     with open(log, "a") as file:
         file.write("build\\n")
-    result = encode(*arguments)
     if behaviour == "hang":
-        print("encoded", flush=True)
-        time.sleep(600)
-    return result
+        build.write_manifest = hang
+    return fill(*arguments)
 
-preparing.encode = watched
+preparing.fill = watched
 data = DataConfig(source="text", path=corpus, cache_dir=cache)
-print(preparing.prepare(data, TokenizerConfig(vocab_size=300), False))
+print(preparing.prepare(data, TokenizerConfig(vocab_size=300), progress=False))
 """
 
 
@@ -51,7 +54,7 @@ def test_a_killed_build_leaves_nothing_finished(
 ) -> None:
     with start(corpus, data, tmp_path / "log", "hang") as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "encoded\n"
+        assert process.stdout.readline() == "written\n"
         os.kill(process.pid, signal.SIGKILL)
     cache = Path(data.cache_dir)
     left = [path.name for path in cache.iterdir() if path.is_dir()]
@@ -60,7 +63,7 @@ def test_a_killed_build_leaves_nothing_finished(
     assert not (cache / left[0] / "manifest.json").exists()
 
     folder = prepare(data, bpe, progress=False)
-    assert open_prepared(folder).train.documents == 47
+    assert read_manifest(folder).datasets["train"].documents == 47
     assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
 
 
@@ -79,4 +82,4 @@ def test_four_processes_build_once(
     first = Path(folders.pop().strip())
     for name in ("manifest.json", "tokenizer.json", "train.bin", "validation.idx"):
         assert (first / name).read_bytes() == (again / name).read_bytes()
-    assert json.loads((first / "manifest.json").read_text())["splits"]["train"]["documents"] == 47
+    assert read_manifest(first).datasets["train"].documents == 47

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from hydratron.data import progress
@@ -12,8 +14,8 @@ def work(shown: bool) -> None:
     with LateProgress(shown) as bar:
         bar.start("first", 10)
         bar.advance(10)
-        bar.start("second")
-        bar.advance(1)
+        bar.start("second", 2_000_000)
+        bar.advance(1_000_000)
 
 
 def test_quick_work_shows_nothing(
@@ -34,6 +36,8 @@ def test_slow_work_shows_a_bar_on_standard_error(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "second" in shown.err
+    assert "50%" in shown.err
+    assert re.search(r"\d [kMG]B/s.* time left", shown.err)
 
 
 def test_no_bar_without_a_terminal_or_when_it_is_refused(

@@ -21,7 +21,7 @@ def test_what_it_holds(tmp_path: Path) -> None:
     assert content["seed"] == 7
     assert content["overrides"] == ["seed=7"]
     assert content["parent"] is None
-    assert content["data_manifest_sha256"] == hashlib.sha256(b"{}").hexdigest()
+    assert content["data_sha256"] == hashlib.sha256(b"{}").hexdigest()
     assert content["versions"]["torch"].startswith("2.")
     assert content["hardware"]["cores"] >= 1
     assert content["hardware"]["memory_bytes"] > 2**28

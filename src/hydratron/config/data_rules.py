@@ -1,0 +1,107 @@
+"""Which data and tokenizer options go together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hydratron.config.schema import Config
+from hydratron.errors import Problem
+
+Rule = Callable[[Config], Iterator[Problem]]
+
+DATA_PATHS = {
+    "text": "a .txt, .jsonl or .parquet file, or a folder of them",
+    "indexed": "a folder of `hydratron prepare`, or the PREFIX of a .bin and an .idx",
+}
+TOKENIZER_PATHS = {
+    "gpt2": "a folder with encoder.json and vocab.bpe, or a tokenizer.json",
+    "bert": "vocab.txt or its folder, or a tokenizer.json",
+}
+
+
+def shares(split: str) -> tuple[float, float, float]:
+    """`969/30/1`, also with commas, as shares of training, validation and test that add up to 1.
+
+    One or two numbers leave the others at 0.  Raises ValueError saying what is wrong.
+    """
+    try:
+        given = [float(part) for part in split.replace("/", ",").split(",")]
+    except ValueError:
+        raise ValueError("up to three numbers are expected, e.g. 969/30/1") from None
+    if len(given) > 3 or not all(math.isfinite(share) and share >= 0 for share in given):
+        raise ValueError("up to three numbers, none negative, are expected, e.g. 969/30/1")
+    train, validation, test = given + [0.0] * (3 - len(given))
+    if not train or not validation:
+        raise ValueError("training and validation need a share above 0, e.g. 969/30/1")
+    total = train + validation + test
+    return train / total, validation / total, test / total
+
+
+def _data(config: Config) -> Iterator[Problem]:
+    data = config.data
+    takes_path = data.source in ("text", "indexed")
+    if takes_path and not data.path:
+        yield Problem("data.path", "null", f"data={data.source} needs {DATA_PATHS[data.source]}")
+    elif data.source == "text" and data.path and not Path(data.path).exists():
+        yield Problem("data.path", data.path, "no such file or folder")
+    elif not takes_path and data.path:
+        expected = "is read with data=text or data=indexed only; add one of them"
+        yield Problem("data.path", data.path, expected)
+
+
+def _split(config: Config) -> Iterator[Problem]:
+    if config.data.source not in ("indexed", "blend"):
+        return
+    try:
+        shares(config.data.split)
+    except ValueError as error:
+        yield Problem("data.split", config.data.split, str(error))
+
+
+def _blend(config: Config) -> Iterator[Problem]:
+    data = config.data
+    if data.source != "blend":
+        for name in ("paths", "weights"):
+            if value := getattr(data, name):
+                yield Problem(f"data.{name}", value, "is read with data=blend only; add data=blend")
+        return
+    if not data.paths:
+        yield Problem("data.paths", data.paths, "data=blend needs its sets: data.paths=[a,b]")
+    elif data.weights and len(data.weights) != len(data.paths):
+        expected = f"one for each of the {len(data.paths)} data.paths, or none"
+        yield Problem("data.weights", data.weights, expected)
+    if not all(math.isfinite(weight) and weight > 0 for weight in data.weights):
+        yield Problem("data.weights", data.weights, "every weight must be above 0")
+
+
+def _tokenizer(config: Config) -> Iterator[Problem]:
+    kind, path = config.tokenizer.kind, config.tokenizer.path
+    if kind in TOKENIZER_PATHS and not path:
+        yield Problem("tokenizer.path", "null", f"tokenizer={kind} needs {TOKENIZER_PATHS[kind]}")
+    elif kind in TOKENIZER_PATHS and path and not Path(path).exists():
+        yield Problem("tokenizer.path", path, "no such file or folder")
+    elif kind not in TOKENIZER_PATHS and path:
+        expected = "is read with tokenizer=gpt2 or tokenizer=bert only"
+        yield Problem("tokenizer.path", path, expected)
+
+
+def _tokenizer_of_data(config: Config) -> Iterator[Problem]:
+    kind, source = config.tokenizer.kind, config.data.source
+    tokens_exist = source in ("indexed", "blend")
+    if kind == "prepared" and not tokens_exist:
+        expected = f"data={source} is text: bpe, wordpiece, gpt2 or bert"
+        yield Problem("tokenizer.kind", kind, expected)
+    elif kind in ("bpe", "wordpiece") and tokens_exist:
+        expected = f"data={source} are tokens already: prepared, gpt2 or bert"
+        yield Problem("tokenizer.kind", kind, expected)
+
+
+RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
+    (("data.source",), _data),
+    (("data.source",), _split),
+    (("data.source",), _blend),
+    (("tokenizer.kind",), _tokenizer),
+    (("tokenizer.kind", "data.source"), _tokenizer_of_data),
+)

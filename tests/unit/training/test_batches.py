@@ -1,0 +1,99 @@
+"""The loader: order, waiting, and workers that read ahead, fail and die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import warnings
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from hydratron.errors import DataError, JobError, Problem
+from hydratron.training.batches import Loader, dead_workers_named
+
+BATCHES = [[0, 1], [5, 3], [2, 4]]
+
+
+@pytest.fixture(autouse=True)
+def _fork_beside_threads() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # Python 3.12 warns of a fork beside threads, which these workers never touch.
+        warnings.filterwarnings("ignore", message=".*multi-threaded.*")
+        yield
+
+
+class Counting:
+    """Sample i is [i, i + 1, i + 2]; `act` happens when sample 5 is read."""
+
+    def __init__(self, act: str = "") -> None:
+        self.act = act
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        if i == 5 and self.act == "refuse":
+            raise DataError([Problem("token", 9, "the vocabulary has 3 entries")])
+        if i == 5 and self.act == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.act == "sleep":
+            time.sleep(0.05)
+        if self.act == "handlers":
+            ignored = [signal.getsignal(n) is signal.SIG_IGN for n in (2, 15)]
+            return np.array(ignored, dtype=np.int64)
+        return np.arange(i, i + 3)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_batches_come_in_their_order(workers: int) -> None:
+    loader = Loader(Counting(), BATCHES, workers)
+    assert len(loader) == 3
+    found = list(loader)
+    assert [batch[:, 0].tolist() for batch in found] == BATCHES
+    assert all(batch.dtype == torch.int64 and batch.shape == (2, 3) for batch in found)
+
+
+def test_a_loader_leaves_the_random_stream_alone() -> None:
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    list(Loader(Counting(), BATCHES, 1))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_waiting_is_counted_and_working_is_not() -> None:
+    loader = Loader(Counting("sleep"), BATCHES)
+    began = time.perf_counter()
+    for _ in loader:
+        time.sleep(0.1)
+    # Six samples of 0.05 s; what passes between the batches is not the loader's.
+    assert 0.3 <= loader.waited <= time.perf_counter() - began - 0.3
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_refused_token_is_one_line_also_from_a_worker(workers: int) -> None:
+    with pytest.raises(DataError) as caught:
+        list(Loader(Counting("refuse"), BATCHES, workers))
+    assert str(caught.value) == "token=9: the vocabulary has 3 entries"
+
+
+def test_a_dead_worker_is_named() -> None:
+    with pytest.raises(JobError) as caught, dead_workers_named():
+        list(Loader(Counting("die"), BATCHES, 1))
+    said = str(caught.value)
+    assert said.startswith("a data worker died: DataLoader worker (pid")
+    assert said.endswith("fewer data.num_workers need less")
+    assert len(said.splitlines()) == 1
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(RuntimeError, match="something else"), dead_workers_named():
+        raise RuntimeError("something else")
+
+
+def test_workers_leave_signals_to_the_rank() -> None:
+    (first, *_) = Loader(Counting("handlers"), BATCHES, 1)
+    assert first.tolist() == [[1, 1], [1, 1]]
