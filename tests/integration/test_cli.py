@@ -60,8 +60,10 @@ def jobs(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> FakeJobs:
     fake = FakeJobs()
     monkeypatch.setattr("hydratron.launch.run.run_job", fake)
     monkeypatch.setattr("hydratron.data.prepare.prepare", lambda *a, **k: elsewhere / "prepared")
-    monkeypatch.setattr("hydratron.data.prepare.open_prepared", lambda path: None)
-    monkeypatch.setattr("hydratron.data.prepare.check", lambda prepared, config: [])
+    monkeypatch.setattr("hydratron.data.corpus.open_corpus", lambda path: None)
+    monkeypatch.setattr("hydratron.data.requirements.problems", lambda corpus, config: [])
+    for order in ("training_samples", "validation_samples"):
+        monkeypatch.setattr(f"hydratron.data.samples.assemble.{order}", lambda *a: None)
     return fake
 
 
@@ -171,7 +173,7 @@ def test_unusable_data_stops_before_anything_exists(
     assert capsys.readouterr().err == "hydratron: data.path=x: no text in it\n"
     too_few = Problem("trainer.val_samples", 64, "the validation split has 3")
     monkeypatch.setattr("hydratron.data.prepare.prepare", lambda *a, **k: elsewhere)
-    monkeypatch.setattr("hydratron.data.prepare.check", lambda prepared, config: [too_few])
+    monkeypatch.setattr("hydratron.data.requirements.problems", lambda corpus, config: [too_few])
     assert main(["train", "-m", "seed=1,2", "hydra.sweep.dir=out"]) == 2
     assert capsys.readouterr().err == f"hydratron: {too_few}\n"
     assert list(elsewhere.iterdir()) == []
