@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 import torch
 
 from hydratron.data.indexed import IndexedDataset, bin_path, idx_path, merge
+from tests.helpers.megatron import megatron
 from tests.unit.data.indexed.golden import DOCUMENTS, read_documents, write
 
 NUMPY_TYPES = [
@@ -28,18 +28,12 @@ CORPUS = [*DOCUMENTS, [[7]], [[8, 9], [10], [11, 12, 13]], [[], [14]], []]
 
 
 @pytest.fixture(scope="module")
-def megatron() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip(
-            "megatron.core.datasets.indexed_dataset",
-            reason="needs megatron-core",
-            exc_type=ImportError,
-        )
+def theirs() -> Any:
+    return megatron("indexed_dataset")
 
 
-def _build(megatron: Any, prefix: Path, documents: Any, dtype: Any) -> Path:
-    builder = megatron.IndexedDatasetBuilder(str(bin_path(prefix)), dtype=dtype)
+def _build(theirs: Any, prefix: Path, documents: Any, dtype: Any) -> Path:
+    builder = theirs.IndexedDatasetBuilder(str(bin_path(prefix)), dtype=dtype)
     for document in documents:
         for sequence in document:
             builder.add_item(torch.tensor(sequence, dtype=torch.int64))
@@ -53,9 +47,9 @@ def _same_bytes(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize("dtype", NUMPY_TYPES)
-def test_megatron_reads_our_files(megatron: Any, tmp_path: Path, dtype: Any) -> None:
+def test_megatron_reads_our_files(theirs: Any, tmp_path: Path, dtype: Any) -> None:
     prefix = write(tmp_path / "ours", CORPUS, np.dtype(dtype).str)
-    theirs = megatron.IndexedDataset(str(prefix))
+    theirs = theirs.IndexedDataset(str(prefix))
     ours = IndexedDataset(prefix)
     assert len(theirs) == len(ours) == 9
     assert theirs.document_indices.tolist() == ours.doc_idx.tolist()
@@ -71,19 +65,19 @@ def test_megatron_reads_our_files(megatron: Any, tmp_path: Path, dtype: Any) -> 
 
 @pytest.mark.parametrize("dtype", NUMPY_TYPES)
 def test_we_read_megatrons_files_and_write_the_same_bytes(
-    megatron: Any, tmp_path: Path, dtype: Any
+    theirs: Any, tmp_path: Path, dtype: Any
 ) -> None:
-    theirs = _build(megatron, tmp_path / "theirs", CORPUS, dtype)
+    theirs = _build(theirs, tmp_path / "theirs", CORPUS, dtype)
     dataset = IndexedDataset(theirs)
     assert dataset.dtype == dtype
     assert read_documents(dataset) == CORPUS
     assert _same_bytes(write(tmp_path / "ours", CORPUS, np.dtype(dtype).str), theirs)
 
 
-def test_merging_gives_megatrons_bytes(megatron: Any, tmp_path: Path) -> None:
-    parts = [_build(megatron, tmp_path / f"part{i}", CORPUS[i : i + 3], np.int32) for i in range(4)]
+def test_merging_gives_megatrons_bytes(theirs: Any, tmp_path: Path) -> None:
+    parts = [_build(theirs, tmp_path / f"part{i}", CORPUS[i : i + 3], np.int32) for i in range(4)]
     theirs = tmp_path / "theirs"
-    builder = megatron.IndexedDatasetBuilder(str(bin_path(theirs)), dtype=np.int32)
+    builder = theirs.IndexedDatasetBuilder(str(bin_path(theirs)), dtype=np.int32)
     for part in parts:
         builder.add_index(str(part))
     builder.finalize(str(idx_path(theirs)))
@@ -91,9 +85,9 @@ def test_merging_gives_megatrons_bytes(megatron: Any, tmp_path: Path) -> None:
     assert _same_bytes(tmp_path / "ours", theirs)
 
 
-def test_a_multimodal_file_of_megatron_is_read(megatron: Any, tmp_path: Path) -> None:
+def test_a_multimodal_file_of_megatron_is_read(theirs: Any, tmp_path: Path) -> None:
     prefix = tmp_path / "theirs"
-    builder = megatron.IndexedDatasetBuilder(str(bin_path(prefix)), np.int32, multimodal=True)
+    builder = theirs.IndexedDatasetBuilder(str(bin_path(prefix)), np.int32, multimodal=True)
     for sequence, mode in (([1, 2], 0), ([3], 1)):
         builder.add_item(torch.tensor(sequence), mode)
     builder.end_document()

@@ -18,6 +18,7 @@ from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter
 from hydratron.data.samples.bert import BertSamples
 from hydratron.data.samples.bert_tokens import BertTokens
 from hydratron.data.samples.mapping import build_mapping
+from tests.helpers.megatron import megatron
 
 SIZE, SEQ_LENGTH, SEED, SAMPLES = 30_000, 128, 77, 500
 SPECIAL = BertTokens(1, 2, 3, 0, SIZE, np.arange(SIZE) % 5 == 4)
@@ -37,9 +38,7 @@ def prefix(tmp_path: Path) -> Path:
 def theirs(prefix: Path) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        bert = pytest.importorskip("megatron.core.datasets.bert_dataset")
-        indexed = pytest.importorskip("megatron.core.datasets.indexed_dataset")
-        utils = pytest.importorskip("megatron.core.datasets.utils")
+        bert, indexed, utils = map(megatron, ("bert_dataset", "indexed_dataset", "utils"))
         distributed = pytest.importorskip("torch.distributed")
         # It builds its index on rank 0 of a process group only.
         distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)

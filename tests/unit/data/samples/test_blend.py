@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from fractions import Fraction
 from typing import Any
 
@@ -19,6 +18,7 @@ from hydratron.data.samples.blend import (
     normalized,
     samples_per_dataset,
 )
+from tests.helpers.megatron import megatron
 
 # Equal ones tie at every turn; the smallest are taken once in a thousand positions and less.
 WEIGHTS = {
@@ -82,34 +82,28 @@ def test_the_order_is_that_of_the_rule(
 
 
 @pytest.fixture(scope="module")
-def megatron() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return pytest.importorskip(
-            "megatron.core.datasets.helpers_cpp",
-            reason="needs megatron-core",
-            exc_type=ImportError,
-        )
+def helpers() -> Any:
+    return megatron("helpers_cpp")
 
 
-def _is_megatrons(megatron: Any, weights: list[float], n: int) -> bool:
+def _is_megatrons(helpers: Any, weights: list[float], n: int) -> bool:
     theirs = np.zeros(n, np.int16), np.zeros(n, np.int64)
-    megatron.build_blending_indices(*theirs, normalized(weights), len(weights), n, False)
+    helpers.build_blending_indices(*theirs, normalized(weights), len(weights), n, False)
     datasets, samples = blend_order(weights, n)
     return np.array_equal(datasets, theirs[0]) and np.array_equal(samples, theirs[1])
 
 
 @pytest.mark.parametrize("name", WEIGHTS)
-def test_the_order_is_megatrons(megatron: Any, name: str) -> None:
-    assert _is_megatrons(megatron, WEIGHTS[name], 100_000)
+def test_the_order_is_megatrons(helpers: Any, name: str) -> None:
+    assert _is_megatrons(helpers, WEIGHTS[name], 100_000)
 
 
-def test_the_order_of_any_weights_is_megatrons(megatron: Any) -> None:
+def test_the_order_of_any_weights_is_megatrons(helpers: Any) -> None:
     generator = np.random.default_rng(1)
     for concentration in (0.1, 1.0, 10.0):
         for sets in (2, 3, 5, 8):
             weights = generator.dirichlet([concentration] * sets) + 1e-12
-            assert _is_megatrons(megatron, weights.tolist(), 50_000)
+            assert _is_megatrons(helpers, weights.tolist(), 50_000)
 
 
 @pytest.mark.parametrize("name", WEIGHTS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from hydratron.data.samples.mapping import build_mapping
+from tests.helpers.megatron import megatron
 
 # Documents of 5, 1, 4, 0, 3 (one sentence too long) and 5 sentences (one just short enough).
 SIZES = np.array([5, 3, 8, 4, 6, 9, 2, 2, 2, 2, 7, 513, 7, 512, 1, 30, 4, 4], np.int32)
@@ -67,9 +67,7 @@ def corpus(seed: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
 
 
 def test_equal_to_megatron() -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        helpers = pytest.importorskip("megatron.core.datasets.helpers_cpp")
+    helpers = megatron("helpers_cpp")
     compared = 0
     for seed in range(300):
         sizes, doc_idx = corpus(seed)

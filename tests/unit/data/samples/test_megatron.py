@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import types
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,19 +11,9 @@ import pytest
 from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter
 from hydratron.data.samples.gpt import GPTSamples, build_sample_index
 from hydratron.data.samples.split import split_bounds
+from tests.helpers.megatron import megatron
 
 VOCABULARY, EOD = 1000, 999
-
-
-@pytest.fixture(scope="module")
-def megatron() -> types.SimpleNamespace:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        indexed = pytest.importorskip("megatron.core.datasets.indexed_dataset")
-        gpt = pytest.importorskip("megatron.core.datasets.gpt_dataset")
-        utils = pytest.importorskip("megatron.core.datasets.utils")
-        blended = pytest.importorskip("megatron.core.datasets.blended_megatron_dataset_config")
-    return types.SimpleNamespace(indexed=indexed, gpt=gpt, utils=utils, blended=blended)
 
 
 class Tokenizer:
@@ -36,10 +24,9 @@ class Tokenizer:
     eod, pad, vocab_size = EOD, VOCABULARY, VOCABULARY
 
 
-def their_samples(
-    megatron: types.SimpleNamespace, prefix: Path, documents: range, s: int, n: int, seed: int
-) -> list[list[int]]:
-    config = megatron.gpt.GPTDatasetConfig(
+def their_samples(prefix: Path, documents: range, s: int, n: int, seed: int) -> list[list[int]]:
+    gpt = megatron("gpt_dataset")
+    config = gpt.GPTDatasetConfig(
         random_seed=seed,
         sequence_length=s,
         blend=([str(prefix)], None),
@@ -50,12 +37,12 @@ def their_samples(
         reset_attention_mask=False,
         eod_mask_loss=False,
     )
-    dataset = megatron.gpt.GPTDataset(
-        megatron.indexed.IndexedDataset(str(prefix)),
+    dataset = gpt.GPTDataset(
+        megatron("indexed_dataset").IndexedDataset(str(prefix)),
         str(prefix),
         np.arange(documents.start, documents.stop, dtype=np.int32),
         n,
-        megatron.utils.Split.train,
+        megatron("utils").Split.train,
         config,
     )
     found = []
@@ -66,7 +53,7 @@ def their_samples(
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_the_order_is_megatrons(megatron: types.SimpleNamespace, tmp_path: Path, seed: int) -> None:
+def test_the_order_is_megatrons(tmp_path: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     prefix = tmp_path / "x"
     with IndexedDatasetWriter(prefix, "u2") as writer:
@@ -82,21 +69,20 @@ def test_the_order_is_megatrons(megatron: types.SimpleNamespace, tmp_path: Path,
     for n in (one, one + 1 + one // 3, 3 * one - 1):
         index = build_sample_index(sizes, s, n, seed)
         ours = GPTSamples(dataset, first, index, n, VOCABULARY)
-        assert their_samples(megatron, prefix, range(first, last), s, n, seed) == [
+        assert their_samples(prefix, range(first, last), s, n, seed) == [
             sample.tolist() for sample in ours
         ]
 
 
 @pytest.mark.parametrize("split", ["969,30,1", "949,50,1", "90,5,5", "1,1,1", "33,33,34"])
 @pytest.mark.parametrize("documents", [3, 10, 37, 1000, 99999])
-def test_the_split_is_megatrons(
-    megatron: types.SimpleNamespace, split: str, documents: int
-) -> None:
+def test_the_split_is_megatrons(split: str, documents: int) -> None:
     from hydratron.config.data_rules import shares
 
-    parsed = megatron.blended.parse_and_normalize_split(split)
+    blended = megatron("blended_megatron_dataset_config")
+    parsed = blended.parse_and_normalize_split(split)
     assert parsed == pytest.approx(shares(split))
-    train, validation, test = megatron.blended.convert_split_vector_to_split_matrix(parsed)
+    train, validation, test = blended.convert_split_vector_to_split_matrix(parsed)
     assert validation is not None
     assert test is not None
     # megatron-core rounds the cumulated shares; 2.6, whose rule ours is, rounds each share.
