@@ -10,14 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hydratron.errors import HydratronError, JobError
 
 
 class Samples(Protocol):
-    """Sample i is an int64 array of seq_length + 1 tokens."""
+    """Sample i is an array, as GPT's of seq_length + 1 tokens, or a dict of arrays, as BERT's."""
 
     def __len__(self) -> int: ...
 
@@ -32,11 +31,8 @@ class Batches(Protocol):
     def __iter__(self) -> Iterator[list[int]]: ...
 
 
-Item = np.ndarray | HydratronError
-
-
-class TokenBatches(Dataset[Item]):
-    """One item is one micro-batch, int64 [b, s + 1].
+class TokenBatches(Dataset[Any]):
+    """One item is one micro-batch: the samples' arrays with the samples as their first dimension.
 
     Plain arrays: to receive a tensor of a worker, that worker must still be alive.
     """
@@ -44,9 +40,12 @@ class TokenBatches(Dataset[Item]):
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
-    def __getitem__(self, indices: Sequence[int]) -> Item:
+    def __getitem__(self, indices: Sequence[int]) -> Any:
         try:
-            return np.stack([self.samples[i] for i in indices])
+            samples = [self.samples[i] for i in indices]
+            if isinstance(samples[0], dict):
+                return {name: np.stack([s[name] for s in samples]) for name in samples[0]}
+            return np.stack(samples)
         except HydratronError as error:
             # Returned, because torch would bury the message of a worker in its traceback.
             return error
@@ -61,7 +60,7 @@ class Loader:
     def __init__(self, samples: Samples, batches: Batches, num_workers: int = 0) -> None:
         # A generator of its own: a loader draws a seed when it starts, and from the default one
         # that would shift the dropout of a resumed run.
-        self._loader: DataLoader[Item] = DataLoader(
+        self._loader: DataLoader[Any] = DataLoader(
             TokenBatches(samples),
             sampler=batches,
             batch_size=None,
@@ -75,13 +74,16 @@ class Loader:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Any]:
         began = time.perf_counter()
         for batch in self._loader:
             self.waited += time.perf_counter() - began
             if isinstance(batch, HydratronError):
                 raise batch
-            yield torch.from_numpy(batch)
+            if isinstance(batch, dict):
+                yield {name: torch.from_numpy(values) for name, values in batch.items()}
+            else:
+                yield torch.from_numpy(batch)
             began = time.perf_counter()
 
 

@@ -7,11 +7,16 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter
+from hydratron.data.samples.bert import BertSamples
+from hydratron.data.samples.bert_tokens import BertTokens
+from hydratron.data.samples.mapping import build_mapping
 from hydratron.errors import DataError, JobError, Problem
 from hydratron.training.batches import Loader, dead_workers_named
 
@@ -55,6 +60,22 @@ def test_batches_come_in_their_order(workers: int) -> None:
     found = list(loader)
     assert [batch[:, 0].tolist() for batch in found] == BATCHES
     assert all(batch.dtype == torch.int64 and batch.shape == (2, 3) for batch in found)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_bert_samples_do_not_depend_on_the_workers(workers: int, tmp_path: Path) -> None:
+    with IndexedDatasetWriter(tmp_path / "x", "u2") as writer:
+        for i in range(4):
+            writer.add_document([range(10 + i, 40 + i)] * 6)
+    dataset = IndexedDataset(tmp_path / "x")
+    mapping = build_mapping(dataset.sizes, dataset.doc_idx, seq_length=64, seed=1, max_samples=6)
+    special = BertTokens(1, 2, 3, 0, 60, np.zeros(60, bool))
+    samples = BertSamples(dataset, mapping, 64, special, seed=5, length=6)
+    for batch, indices in zip(Loader(samples, BATCHES, workers), BATCHES, strict=True):
+        for name, values in batch.items():
+            assert values.tolist() == [samples[i][name].tolist() for i in indices], name
+        assert batch["tokens"].shape == (2, 64)
+        assert batch["sop"].shape == (2,)
 
 
 def test_a_loader_leaves_the_random_stream_alone() -> None:
