@@ -159,7 +159,7 @@ def test_a_damaged_folder_is_built_again(
 
 
 def test_a_failed_build_leaves_nothing(data: DataConfig) -> None:
-    with pytest.raises(DataError, match=r"tokenizer.vocab_size=60000: the training split gives"):
+    with pytest.raises(DataError, match=r"tokenizer.vocab_size=60000: the text gives"):
         prepare(data, TokenizerConfig(vocab_size=60000), progress=False)
     assert visible(Path(data.cache_dir)) == []
 

@@ -39,7 +39,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     inner.add_special_tokens([END_OF_TEXT])
     tokenizer = Tokenizer(inner)
     if tokenizer.vocab_size < vocab_size:
-        refuse_size(vocab_size, f"the training split gives at most {tokenizer.vocab_size} entries")
+        refuse_size(vocab_size, f"the text gives at most {tokenizer.vocab_size} entries")
     return tokenizer
 
 

@@ -38,7 +38,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     words = _words(texts)
     start = [*SPECIAL, *_alphabet(words)]
     if len(start) > vocab_size:
-        refuse_size(vocab_size, f"the characters of the training split take {len(start)} entries")
+        refuse_size(vocab_size, f"the characters of the text take {len(start)} entries")
     inner = tokenizers.Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     # The library numbers single continuation characters in the order of a hash map, and its ties
@@ -62,7 +62,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     # Built anew, since only the five are special.
     tokenizer = _from_vocabulary(inner.get_vocab())
     if tokenizer.vocab_size < vocab_size:
-        refuse_size(vocab_size, f"the training split gives at most {tokenizer.vocab_size} entries")
+        refuse_size(vocab_size, f"the text gives at most {tokenizer.vocab_size} entries")
     return tokenizer
 
 

@@ -234,7 +234,7 @@ def test_a_failure_leaves_nothing(request_: Request, corpus: Path) -> None:
         ({"tokenizer": "gpt2:none"}, "--tokenizer=gpt2:none: must be a folder with encoder.json"),
         ({"tokenizer": "bert:"}, "--tokenizer=bert:: tokenizer=bert needs a vocab.txt"),
         ({"tokenizer": __file__}, f"--tokenizer={__file__}: {__file__} cannot be read as a token"),
-        ({"vocab_size": 10**6}, "--vocab-size=1000000: the training split gives at most"),
+        ({"vocab_size": 10**6}, "--vocab-size=1000000: the text gives at most"),
         ({"keys": ["a", "a"]}, "--key=a: names a file of the output: each once, and without /"),
         ({"keys": ["a/b"]}, "--key=a/b: names a file of the output: each once, and without /"),
     ],

@@ -75,7 +75,7 @@ def test_training_again_gives_the_same_tokenizer() -> None:
 def test_too_little_text_for_the_vocabulary_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         train_bpe(["ab ab ab"], 400)
-    expected = "tokenizer.vocab_size=400: the training split gives at most 259 entries"
+    expected = "tokenizer.vocab_size=400: the text gives at most 259 entries"
     assert str(caught.value) == expected
     assert train_bpe(["ab ab ab"], 259).vocab_size == 259
 

@@ -116,7 +116,7 @@ def test_rare_characters_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_little_text_for_the_vocabulary_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         train_wordpiece(["ab ab ab"], 400)
-    expected = "tokenizer.vocab_size=400: the training split gives at most 9 entries"
+    expected = "tokenizer.vocab_size=400: the text gives at most 9 entries"
     assert str(caught.value) == expected
     assert train_wordpiece(["ab ab ab"], 9).vocab_size == 9
     with pytest.raises(DataError, match="gives at most 5 entries"):
@@ -126,7 +126,7 @@ def test_too_little_text_for_the_vocabulary_is_refused() -> None:
 def test_too_small_a_vocabulary_for_the_characters_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         train_wordpiece(["ab ab ab"], 6)
-    expected = "tokenizer.vocab_size=6: the characters of the training split take 8 entries"
+    expected = "tokenizer.vocab_size=6: the characters of the text take 8 entries"
     assert str(caught.value) == expected
 
 
