@@ -28,12 +28,12 @@ CORPUS = [*DOCUMENTS, [[7]], [[8, 9], [10], [11, 12, 13]], [[], [14]], []]
 
 
 @pytest.fixture(scope="module")
-def theirs() -> Any:
+def core() -> Any:
     return megatron("indexed_dataset")
 
 
-def _build(theirs: Any, prefix: Path, documents: Any, dtype: Any) -> Path:
-    builder = theirs.IndexedDatasetBuilder(str(bin_path(prefix)), dtype=dtype)
+def _build(core: Any, prefix: Path, documents: Any, dtype: Any) -> Path:
+    builder = core.IndexedDatasetBuilder(str(bin_path(prefix)), dtype=dtype)
     for document in documents:
         for sequence in document:
             builder.add_item(torch.tensor(sequence, dtype=torch.int64))
@@ -47,9 +47,9 @@ def _same_bytes(one: Path, other: Path) -> bool:
 
 
 @pytest.mark.parametrize("dtype", NUMPY_TYPES)
-def test_megatron_reads_our_files(theirs: Any, tmp_path: Path, dtype: Any) -> None:
+def test_megatron_reads_our_files(core: Any, tmp_path: Path, dtype: Any) -> None:
     prefix = write(tmp_path / "ours", CORPUS, np.dtype(dtype).str)
-    theirs = theirs.IndexedDataset(str(prefix))
+    theirs = core.IndexedDataset(str(prefix))
     ours = IndexedDataset(prefix)
     assert len(theirs) == len(ours) == 9
     assert theirs.document_indices.tolist() == ours.doc_idx.tolist()
@@ -65,19 +65,19 @@ def test_megatron_reads_our_files(theirs: Any, tmp_path: Path, dtype: Any) -> No
 
 @pytest.mark.parametrize("dtype", NUMPY_TYPES)
 def test_we_read_megatrons_files_and_write_the_same_bytes(
-    theirs: Any, tmp_path: Path, dtype: Any
+    core: Any, tmp_path: Path, dtype: Any
 ) -> None:
-    theirs = _build(theirs, tmp_path / "theirs", CORPUS, dtype)
+    theirs = _build(core, tmp_path / "theirs", CORPUS, dtype)
     dataset = IndexedDataset(theirs)
     assert dataset.dtype == dtype
     assert read_documents(dataset) == CORPUS
     assert _same_bytes(write(tmp_path / "ours", CORPUS, np.dtype(dtype).str), theirs)
 
 
-def test_merging_gives_megatrons_bytes(theirs: Any, tmp_path: Path) -> None:
-    parts = [_build(theirs, tmp_path / f"part{i}", CORPUS[i : i + 3], np.int32) for i in range(4)]
+def test_merging_gives_megatrons_bytes(core: Any, tmp_path: Path) -> None:
+    parts = [_build(core, tmp_path / f"part{i}", CORPUS[i : i + 3], np.int32) for i in range(4)]
     theirs = tmp_path / "theirs"
-    builder = theirs.IndexedDatasetBuilder(str(bin_path(theirs)), dtype=np.int32)
+    builder = core.IndexedDatasetBuilder(str(bin_path(theirs)), dtype=np.int32)
     for part in parts:
         builder.add_index(str(part))
     builder.finalize(str(idx_path(theirs)))
@@ -85,9 +85,9 @@ def test_merging_gives_megatrons_bytes(theirs: Any, tmp_path: Path) -> None:
     assert _same_bytes(tmp_path / "ours", theirs)
 
 
-def test_a_multimodal_file_of_megatron_is_read(theirs: Any, tmp_path: Path) -> None:
+def test_a_multimodal_file_of_megatron_is_read(core: Any, tmp_path: Path) -> None:
     prefix = tmp_path / "theirs"
-    builder = theirs.IndexedDatasetBuilder(str(bin_path(prefix)), np.int32, multimodal=True)
+    builder = core.IndexedDatasetBuilder(str(bin_path(prefix)), np.int32, multimodal=True)
     for sequence, mode in (([1, 2], 0), ([3], 1)):
         builder.add_item(torch.tensor(sequence), mode)
     builder.end_document()
