@@ -101,7 +101,8 @@ def test_a_single_run_is_a_sweep_of_one(jobs: FakeJobs, elsewhere: Path) -> None
     assert main(["train", "model=gpt_pico"]) == 0
     [sweep] = (elsewhere / "outputs").iterdir()
     made = sorted(path.name for path in sweep.iterdir())
-    assert made == ["000_gpt_pico-single-pre-s1234", "dashboard.html", "summary.csv"]
+    report = ["curves.csv", "dashboard.html", "summary.csv"]
+    assert made == ["000_gpt_pico-single-pre-s1234", *report]
     job = sweep / made[0]
     assert {path.name for path in job.iterdir()} == {"config.yaml", "metrics.jsonl", "result.json"}
 

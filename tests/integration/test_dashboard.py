@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from hydratron.reporting import report
-from tests.unit.reporting.synthetic import write_sweep
+from tests.unit.reporting.synthetic import write_sweep, write_twelve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -139,7 +139,8 @@ def test_the_failed_run_ends_in_a_cross(visit: Visit) -> None:
     ends = visit.page.evaluate(
         "document.getElementById('chart-val-loss').data.map(t => t.mode.includes('markers'))"
     )
-    assert ends == [False] * 5 + [True]
+    # Six lines, then the cross at the end of the one that failed.
+    assert ends == [False] * 6 + [True]
 
 
 def test_the_switches_change_the_axes(fresh: Visit) -> None:
@@ -206,3 +207,72 @@ def test_light_and_dark_both_draw_and_the_button_changes_them(
 def test_nothing_is_wider_than_a_small_screen(visit: Visit, width: int) -> None:
     visit.page.set_viewport_size({"width": width, "height": 900})
     playwright.expect(visit.page.locator("html")).to_have_js_property("scrollWidth", width)
+
+
+@pytest.fixture
+def twelve(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    opened = Visit(browser, report([write_twelve(tmp_path / "twelve")]).dashboard, "light")
+    yield opened
+    opened.close()
+
+
+def strokes(visit: Visit) -> list[str]:
+    return [line["colour"] for line in visit.page.evaluate(LINES, "chart-val-loss")]
+
+
+def test_the_colour_follows_a_key_in_lines_legend_and_table(twelve: Visit) -> None:
+    page = twelve.page
+    assert len(set(strokes(twelve))) == 4
+    page.select_option("#colour", "optim.lr")
+    assert len(set(strokes(twelve))) == 2
+    keys = page.locator(".keys button")
+    assert keys.all_text_contents() == ["0.001", "0.003"]
+    swatches = page.locator("td svg[data-run] line")
+    inks = swatches.evaluate_all("all => all.map(line => getComputedStyle(line).stroke)")
+    assert set(inks) == set(strokes(twelve))
+    keys.nth(0).click()
+    assert len(strokes(twelve)) == 6
+    # The choices are still there after the page was loaded anew.
+    page.reload()
+    page.wait_for_selector("html[data-drawn]")
+    assert len(strokes(twelve)) == 6
+    assert page.input_value("#colour") == "optim.lr"
+    assert keys.nth(0).get_attribute("aria-pressed") == "false"
+
+
+def test_a_mean_with_its_band_stands_for_the_seeds(twelve: Visit) -> None:
+    twelve.page.locator("#seeds label", has_text="mean").click()
+    names = twelve.page.evaluate(
+        "document.getElementById('chart-val-loss').data.map(t => [t.name, t.fill ?? ''])"
+    )
+    means = [name for name, fill in names if "mean of" in name and not fill]
+    assert means[:2] == [
+        "gpt_pico, lr 0.001 (mean of 3 seeds)",
+        "gpt_pico, lr 0.003 (mean of 2 seeds)",
+    ]
+    assert sum(fill == "toself" for _, fill in names) == 4
+    # The diverged and the failed run are still there, each a line and a cross.
+    assert sum("-s2" in name for name, _ in names) == 4
+    assert twelve.page.locator("#colour option", has_text="seed").is_disabled()
+
+
+def test_a_diverged_run_does_not_flatten_the_others(twelve: Visit) -> None:
+    span = "document.getElementById('chart-val-loss')._fullLayout.yaxis.range"
+    low, high = twelve.page.evaluate(span)
+    assert 4 < low < 4.6
+    assert 7 < high < 9
+    cross = twelve.page.evaluate("document.getElementById('chart-val-loss').data.at(-2)")
+    assert cross["y"][0] == pytest.approx(high)
+
+
+def test_figures_are_saved_with_their_legend(twelve: Visit, tmp_path: Path) -> None:
+    for kind, start in (("svg", b"<svg"), ("png", b"\x89PNG")):
+        with twelve.page.expect_download() as waiting:
+            twelve.page.click(f"[data-chart=chart-val-loss][data-format={kind}]")
+        saved = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(saved)
+        assert saved.name == f"twelve-val-loss.{kind}"
+        assert saved.read_bytes().startswith(start)
+    text = (tmp_path / "twelve-val-loss.svg").read_text()
+    assert "gpt_pico, lr 0.003" in text
+    assert "Validation loss, nats per token" in text

@@ -13,14 +13,15 @@ __all__ = ["ReportPaths", "load", "print_summary", "report"]
 
 
 class ReportPaths(NamedTuple):
-    """Where a report lies: both files in the first of its folders."""
+    """Where a report lies: all its files in the first of its folders."""
 
     dashboard: Path
     summary: Path
+    curves: Path
 
     @classmethod
     def of(cls, folder: Path) -> ReportPaths:
-        return cls(dashboard=folder / "dashboard.html", summary=folder / "summary.csv")
+        return cls(folder / "dashboard.html", folder / "summary.csv", folder / "curves.csv")
 
 
 def load(folders: Path | str | Sequence[Path | str]) -> pd.DataFrame:
@@ -35,24 +36,18 @@ def load(folders: Path | str | Sequence[Path | str]) -> pd.DataFrame:
 
 
 def report(folders: Sequence[Path]) -> ReportPaths:
-    """Write dashboard.html and summary.csv into the first folder, each by rename.
+    """Write dashboard.html, summary.csv and curves.csv into the first folder, each by rename.
 
     Raises HydratronError when a folder holds no jobs.
     """
-    from hydratron.job import write_text
-    from hydratron.reporting.dashboard import page, title_of
     from hydratron.reporting.records import read_runs
-    from hydratron.reporting.tables import summary
+    from hydratron.reporting.writing import write_report
 
-    runs = read_runs(folders)
-    paths = ReportPaths.of(Path(folders[0]))
-    write_text(paths.summary, summary(runs).to_csv(index=False))
-    write_text(paths.dashboard, page(runs, title_of(folders)))
-    return paths
+    return write_report(read_runs(folders), folders)
 
 
 def print_summary(folders: Path | Sequence[Path]) -> None:
-    """The runs by validation loss, the findings, and last the two paths of the report.
+    """The runs by validation loss, the findings, and last the paths of the report.
 
     Raises HydratronError when a folder holds no jobs.
     """
@@ -62,5 +57,4 @@ def print_summary(folders: Path | Sequence[Path]) -> None:
     show(read_runs(folders))
     first = folders if isinstance(folders, Path) else folders[0]
     paths = ReportPaths.of(Path(first))
-    print(paths.dashboard)
-    print(paths.summary)
+    print(*paths, sep="\n")

@@ -1,26 +1,26 @@
-"""The logged metrics as drawable curves: few enough points, one colour and one dash per run."""
+"""The logged metrics as drawable curves, of single runs and of means over seeds: few points."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from hydratron.reporting.differences import variants
 from hydratron.reporting.records import POSITION, Run
+from hydratron.reporting.seeds import Seeds
 
 POINTS = 400
 SMOOTHED = "train/loss"
 WINDOWS = 40
-# How many of six colours: for any number of models those that are farthest apart.
-SPREAD = ((3,), (0, 5), (0, 1, 5), (0, 1, 2, 5), (0, 1, 2, 4, 5), (0, 1, 2, 3, 4, 5))
-
-
-DASHES = ("solid", "7px,4px", "2px,3px", "9px,3px,2px,3px", "14px,4px", "5px,2px")
+# What a page draws at once; with more curves each gets fewer points, but never below FEWEST.
+BUDGET, FEWEST = 20_000, 100
+DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -49,69 +49,36 @@ PANELS = (
 )
 
 
-@dataclass(frozen=True)
-class Style:
-    """How a run is drawn; `order` counts the variants by size, `colour` in the page's palette."""
-
-    variant: str
-    order: int
-    colour: int
-    degree: str
-    dash: int
-
-    @property
-    def pattern(self) -> str:
-        """The dash as SVG and Plotly write it."""
-        return DASHES[self.dash % len(DASHES)]
-
-
-def styles(runs: Sequence[Run]) -> list[Style]:
-    """One style per run: colours from the smallest model up, dashes from the fewest ranks up."""
-    labels = variants(runs)
-    blocks: dict[str, int] = {}
-    for run, label in zip(runs, labels, strict=True):
-        blocks[label] = max(run.blocks, blocks.get(label, 0))
-    ordered = sorted(blocks, key=lambda label: (blocks[label], label))
-    order = {label: i for i, label in enumerate(ordered)}
-    spread = SPREAD[min(len(ordered), len(SPREAD)) - 1]
-    ranks = {run.parallel: (math.prod(run.sizes), run.parallel) for run in runs}
-    dashes = {label: i for i, label in enumerate(sorted(ranks, key=ranks.__getitem__))}
-    return [
-        Style(
-            variant=label,
-            order=order[label],
-            colour=spread[order[label] % len(spread)],
-            degree=run.parallel,
-            dash=dashes[run.parallel],
-        )
-        for run, label in zip(runs, labels, strict=True)
-    ]
-
-
-def curves(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def curves(runs: Sequence[Run], seeds: Sequence[Seeds] = ()) -> list[dict[str, Any]]:
     """Every metric of every run that has finite values: {run, metric, step, tokens, seconds, y}.
 
     `run` counts in `runs`; the lists have at most 400 entries; the training loss also has
-    `smooth`, its moving average.
+    `smooth`, its moving average. Where tokens are a whole multiple of the step, `tokens` is that
+    number. Means over `seeds` follow, with `group` (counts in `seeds`) in place of `run`, and
+    `low` and `high`, which at each point are the least and the largest value of any seed (for the
+    training loss of the moving averages).
     """
-    drawn = []
     # One window for all runs: curves of different lengths stay comparable.
     window = max((len(run.rows) for run in runs), default=0) / WINDOWS
+    limit = max(FEWEST, min(POINTS, BUDGET // max(1, len(runs))))
+    drawn = []
     for index, run in enumerate(runs):
         for panel in PANELS:
-            rows = [row for row in run.rows if _finite(row.get(panel.metric))]
-            if not rows:
+            found = _logged(run, panel.metric)
+            if found is None:
                 continue
-            values = np.array([row[panel.metric] for row in rows], dtype=float)
-            kept = decimate(values)
-            curve: dict[str, Any] = {"run": index, "metric": panel.metric}
-            for axis in POSITION:
-                curve[axis] = [_number(rows[i].get(axis)) for i in kept]
-            curve["y"] = [_number(values[i]) for i in kept]
+            position, values = found
+            kept = decimate(values, limit)
+            curve = {"run": index, "metric": panel.metric} | _points(position, kept)
+            curve["y"] = rounded(values[kept])
             if panel.metric == SMOOTHED:
-                averaged = smooth(values, window)
-                curve["smooth"] = [_number(averaged[i]) for i in kept]
+                curve["smooth"] = rounded(smooth(values, window)[kept])
             drawn.append(curve)
+    for index, group in enumerate(seeds):
+        for panel in PANELS:
+            mean = _mean(group, panel.metric, window, limit)
+            if mean is not None:
+                drawn.append({"group": index, "metric": panel.metric} | mean)
     return drawn
 
 
@@ -130,20 +97,62 @@ def decimate(values: np.ndarray, limit: int = POINTS) -> list[int]:
 
 def smooth(values: np.ndarray, window: float) -> np.ndarray:
     """An exponential moving average over about `window` points, without a bias at the start."""
-    keep = 1 - 1 / max(1.0, window)
-    averaged, total, weight = np.empty(len(values)), 0.0, 0.0
-    for index, value in enumerate(values):
-        total, weight = keep * total + value, keep * weight + 1
-        averaged[index] = total / weight
+    averaged: np.ndarray = pd.Series(values).ewm(alpha=1 / max(1.0, window)).mean().to_numpy()
     return averaged
 
 
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _number(value: Any) -> float | int | None:
+def rounded(values: np.ndarray) -> list[float | int | None]:
     """Eight digits draw and compare well; more would only make the page larger."""
-    if not _finite(value):
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.where(values == 0, 0, np.floor(np.log10(np.abs(values))))
+        # A power above 1e300 overflows; so small a number is drawn as zero.
+        scale = 10.0 ** np.clip(DIGITS - 1 - size, -300, 300)
+        short = np.round(values * scale) / scale
+    whole = short == np.trunc(short)
+    pairs = zip(short.tolist(), whole.tolist(), strict=True)
+    return [(int(v) if w else v) if math.isfinite(v) else None for v, w in pairs]
+
+
+def _logged(run: Run, metric: str) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+    """Where and what a run logged of a metric, finite values only; None without any."""
+    values = run.columns.get(metric)
+    known = None if values is None else np.isfinite(values)
+    if values is None or known is None or not known.any():
         return None
-    return value if isinstance(value, int) else float(f"{value:.8g}")
+    absent = np.full(len(values), np.nan)
+    position = {axis: run.columns.get(axis, absent)[known] for axis in POSITION}
+    return position, values[known]
+
+
+def _points(position: dict[str, np.ndarray], kept: list[int]) -> dict[str, Any]:
+    """The chosen positions on each axis."""
+    points: dict[str, Any] = {axis: rounded(position[axis][kept]) for axis in POSITION}
+    step, tokens = position["step"], position["tokens"]
+    per_step = tokens[-1] / step[-1] if step[-1] else math.nan
+    if math.isfinite(per_step) and np.array_equal(tokens, step * round(per_step)):
+        points["tokens"] = round(per_step)
+    return points
+
+
+def _mean(group: Seeds, metric: str, window: float, limit: int) -> dict[str, Any] | None:
+    """Mean, least and largest value at the steps that all usable runs of the group have logged."""
+    found = [logged for run in group.usable if (logged := _logged(run, metric)) is not None]
+    if not found or len(found) < len(group.usable):
+        return None
+    step = reduce(np.intersect1d, (position["step"] for position, _ in found))
+    if not len(step):
+        return None
+    rows = [np.searchsorted(position["step"], step) for position, _ in found]
+    series = [smooth(values, window) if metric == SMOOTHED else values for _, values in found]
+    stacked = np.stack([values[at] for values, at in zip(series, rows, strict=True)])
+    low, high = stacked.min(axis=0), stacked.max(axis=0)
+    # Half of the points for each edge of the band, so that its extremes are kept too.
+    kept = sorted({*decimate(low, limit // 2), *decimate(high, limit // 2)})
+    if len(step) <= limit:
+        kept = list(range(len(step)))
+    position = {
+        axis: np.mean([p[axis][at] for (p, _), at in zip(found, rows, strict=True)], axis=0)
+        for axis in POSITION
+    }
+    shown = {"y": stacked.mean(axis=0), "low": low, "high": high}
+    return _points(position, kept) | {name: rounded(v[kept]) for name, v in shown.items()}

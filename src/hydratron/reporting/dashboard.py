@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -15,10 +16,14 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from hydratron.reporting import sections
-from hydratron.reporting.curves import PANELS, Style, curves, styles
-from hydratron.reporting.records import Run
+from hydratron.reporting.colours import Style, colourings, styles
+from hydratron.reporting.curves import PANELS, curves
+from hydratron.reporting.records import BROKEN, Run
+from hydratron.reporting.seed_table import seed_table
+from hydratron.reporting.seeds import seed_groups
 
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+SCRIPTS = ("state.js", "legend.js", "charts.js", "export.js", "page.js")
 
 
 def title_of(folders: Sequence[Path]) -> str:
@@ -27,38 +32,56 @@ def title_of(folders: Sequence[Path]) -> str:
     return name if len(folders) == 1 else f"{name} and {len(folders) - 1} more"
 
 
-def page(runs: Sequence[Run], title: str) -> str:
-    """The whole HTML page."""
-    drawn, lines = styles(runs), curves(runs)
+def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -> str:
+    """The whole HTML page; with `reload_seconds` it says that it is live and loads itself anew."""
+    drawn, offered, groups = styles(runs), colourings(runs), seed_groups(runs)
+    lines = curves(runs, groups)
     logged = {line["metric"] for line in lines}
     shown = [panel for panel in PANELS if panel.metric in logged]
+    index = {run.folder: i for i, run in enumerate(runs)}
     data = {
+        "title": title,
+        "reload": reload_seconds,
         "runs": [_run(run, style) for run, style in zip(runs, drawn, strict=True)],
+        "groups": [
+            {
+                "name": group.label,
+                "runs": [index[run.folder] for run in group.usable],
+            }
+            for group in groups
+        ],
         "degrees": len({style.degree for style in drawn}),
+        "colourings": [asdict(colouring) for colouring in offered],
         "panels": [
             {
                 "id": sections.chart_id(panel),
                 "metric": panel.metric,
+                "title": panel.title,
+                "unit": panel.unit,
                 "ticks": panel.ticks,
                 "hover": panel.hover,
                 "log": panel.log,
-                "main": index == 0,
+                "main": place == 0,
             }
-            for index, panel in enumerate(shown)
+            for place, panel in enumerate(shown)
         ],
         "curves": lines,
     }
-    plotly, script = _inline_script(get_plotlyjs()), _inline_script(_file("page.js"))
+    code = "\n".join(_file(name) for name in SCRIPTS)
+    script = _inline_script(f'"use strict";\n(() => {{\n{code}\n}})();')
+    plotly = _inline_script(get_plotlyjs())
     parts = {
         "title": escape(title),
         "policy": _policy(plotly, script),
         "style": _file("page.css"),
-        "facts": sections.facts(runs),
+        "facts": sections.facts(runs) + sections.live_note(reload_seconds),
         "findings": sections.finding_list(runs),
         "failures": sections.failure_list(runs),
-        "legend": sections.legend(drawn),
+        "colours": sections.colour_choice(offered),
+        "seeds": sections.SEED_SWITCH if groups else "",
         "panels": sections.panels(shown),
-        "table": sections.run_table(runs, drawn),
+        "means": seed_table(runs, groups),
+        "table": sections.run_table(runs, drawn, offered[0]),
         "provenance": sections.provenance(runs),
         "data": embedded_json(data),
         "plotly": plotly,
@@ -77,12 +100,11 @@ def embedded_json(content: Any) -> str:
 def _run(run: Run, style: Style) -> dict[str, Any]:
     return {
         "name": run.name,
-        "variant": style.variant,
-        "colour": style.colour,
         "degree": style.degree,
         "dash": style.pattern,
         "first_degree": style.dash == 0,
-        "broken": run.status in sections.BROKEN,
+        "status": run.status,
+        "broken": run.status in BROKEN,
     }
 
 

@@ -56,6 +56,11 @@ def setting(value: Any) -> str:
     return str(value)
 
 
+def cell(value: Any) -> Any:
+    """A configuration value in a CSV: numbers and texts as they are, the rest as it is typed."""
+    return setting(value) if isinstance(value, list | bool) else value
+
+
 def _three(value: float) -> str:
     whole = len(str(int(abs(value))))
     return f"{value:.{max(0, 3 - whole)}f}"

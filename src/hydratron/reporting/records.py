@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
@@ -28,6 +32,12 @@ METRICS = (
 )
 IDENTITY = ("run", "sweep", "status", "model", "parallel", "seed")
 POSITION = ("step", "tokens", "seconds")
+# Ten times faster where PyYAML was built with libyaml, as its wheels are.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+BROKEN = ("failed", "diverged")
+UNDER_WAY = ("running", "unfinished")
+# A job that logs more rarely than this reads as unfinished until its next row.
+RECENT_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,8 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    recent: bool = False
+    """Whether metrics.jsonl was written within the last minutes."""
 
     @property
     def name(self) -> str:
@@ -52,10 +64,13 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`completed`, `failed`, `preempted`, `diverged`, or `unfinished` without a result."""
+        """`completed`, `failed`, `preempted` or `diverged`; without a result `running` where it
+        has logged lately, else `unfinished`."""
         if self.result:
             return str(self.result.get("status", "unfinished"))
-        return "failed" if self.failure else "unfinished"
+        if self.failure:
+            return "failed"
+        return "running" if self.recent else "unfinished"
 
     @property
     def model(self) -> str:
@@ -109,6 +124,22 @@ class Run:
         value = next(logged, None)
         return None if value is None else float(value)
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """What the rows have logged, in order of appearance."""
+        return tuple(dict.fromkeys(chain.from_iterable(self.rows)))
+
+    @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The rows as one float array per key, nan where a row lacks it; keys of texts left out."""
+        found = {}
+        for key in self.keys:
+            try:
+                found[key] = np.array([row.get(key) for row in self.rows], dtype=float)
+            except (TypeError, ValueError):
+                continue
+        return found
+
     def curve(self, key: str) -> dict[int, float]:
         """Finite values of one metric by step."""
         pairs = ((row["step"], row.get(key)) for row in self.rows)
@@ -120,6 +151,11 @@ def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
 
     Raises HydratronError for a folder without jobs and for a file that cannot be read.
     """
+    return [read_run(path) for path in find_jobs(folders)]
+
+
+def find_jobs(folders: Path | str | Sequence[Path | str]) -> list[Path]:
+    """The job folders among and in the folders, each once; HydratronError for one without any."""
     listed = [folders] if isinstance(folders, Path | str) else list(folders)
     jobs: dict[Path, Path] = {}
     for folder in map(Path, listed):
@@ -129,7 +165,7 @@ def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
         jobs |= {path.resolve(): path for path in found}
     if not jobs:
         raise HydratronError("no folder to report on")
-    return [read_run(path) for path in jobs.values()]
+    return list(jobs.values())
 
 
 def read_run(path: Path) -> Run:
@@ -142,7 +178,13 @@ def read_run(path: Path) -> Run:
         result=_read_object(job.result),
         failure=_read_object(job.failure),
         provenance=_read_object(job.provenance),
+        recent=is_recent(job.metrics),
     )
+
+
+def is_recent(path: Path) -> bool:
+    """Whether the file was written within the last RECENT_SECONDS."""
+    return path.exists() and time.time() - path.stat().st_mtime < RECENT_SECONDS
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -153,11 +195,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
+    for row in _parse(path.read_text(encoding="utf-8", errors="replace")):
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             continue
         if rows and row["step"] < rows[-1]["step"]:
@@ -166,18 +204,44 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def _parse(text: str) -> list[Any]:
+    """The JSON values of the lines, without those that are not whole."""
+    text = text.rstrip("\n")
+    try:
+        # As one array, which is much faster; one value per line is what the count makes sure of.
+        values: list[Any] = json.loads("[" + text.replace("\n", ",") + "]")
+        if len(values) == text.count("\n") + 1:
+            return values
+    except json.JSONDecodeError:
+        pass
+    values = []
+    for line in text.splitlines():
+        try:
+            values.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return values
+
+
 def tidy(runs: Sequence[Run]) -> pd.DataFrame:
     """One row per logged row, the runs in the order given; a run that logged nothing has none."""
-    rows = []
-    for run in runs:
-        values = (run.name, run.sweep, run.status, run.model, run.parallel, run.seed)
-        identity = dict(zip(IDENTITY, values, strict=True))
-        rows += [identity | row for row in run.rows]
-    frame = pd.DataFrame(rows)
-    known = [*IDENTITY, *POSITION, *METRICS]
-    frame = frame.reindex(columns=known + [c for c in frame.columns if c not in known])
-    metrics = [*POSITION[1:], *METRICS]
-    return frame.astype(dict.fromkeys(metrics, "float64"))
+    lengths = [len(run.rows) for run in runs]
+    told = ((run.name, run.sweep, run.status, run.model, run.parallel, run.seed) for run in runs)
+    data: dict[str, Any] = {
+        name: np.repeat(np.array(values, dtype=object), lengths)
+        for name, values in zip(IDENTITY, zip(*told, strict=True), strict=True)
+    }
+    for key in dict.fromkeys([*POSITION, *METRICS, *(key for run in runs for key in run.keys)]):
+        parts = [_column(run, key) for run in runs]
+        data[key] = np.concatenate(parts) if parts else np.array([])
+    return pd.DataFrame(data).infer_objects()
+
+
+def _column(run: Run, key: str) -> np.ndarray:
+    """One value per row: floats, or whatever was logged where it is no number."""
+    if key in run.columns or key not in run.keys:
+        return run.columns.get(key, np.full(len(run.rows), np.nan))
+    return np.array([row.get(key) for row in run.rows], dtype=object)
 
 
 def _is_job(path: Path) -> bool:
@@ -186,7 +250,7 @@ def _is_job(path: Path) -> bool:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except yaml.YAMLError as error:
         raise HydratronError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
 from hydratron.job import flatten
-from hydratron.reporting.curves import SMOOTHED, Panel, Style
+from hydratron.reporting.colours import Colouring, Style
+from hydratron.reporting.crossing import default_target
+from hydratron.reporting.curves import SMOOTHED, Panel
 from hydratron.reporting.differences import shared, short_columns
 from hydratron.reporting.findings import findings
-from hydratron.reporting.formats import setting
-from hydratron.reporting.records import Run
-from hydratron.reporting.tables import by_validation_loss
+from hydratron.reporting.formats import MISSING, count, loss, setting
+from hydratron.reporting.records import BROKEN, Run
+from hydratron.reporting.tables import by_validation_loss, tokens_reached
 from hydratron.reporting.terminal import OUTCOMES
 
 MARKS = {True: ("good", "✓"), False: ("bad", "✗"), None: ("", "·")}
-BROKEN = ("failed", "diverged")
+
+FINDINGS_SHOWN = 12
+SEED_SWITCH = """<fieldset id="seeds"><legend>show</legend>
+<label><input type="radio" name="seeds" value="runs" checked><span>runs</span></label>
+<label><input type="radio" name="seeds" value="mean"><span>mean over seeds</span></label>
+</fieldset>"""
 
 
 def facts(runs: Sequence[Run]) -> str:
@@ -28,13 +36,27 @@ def facts(runs: Sequence[Run]) -> str:
     return escape(": ".join([total, ", ".join(f"{n} {state}" for state, n in states.items())]))
 
 
+def live_note(reload_seconds: float | None) -> str:
+    """When a page that is being rewritten was written."""
+    if reload_seconds is None:
+        return ""
+    return f' <span class="live">live, written at {time.strftime("%H:%M:%S")}</span>'
+
+
 def finding_list(runs: Sequence[Run]) -> str:
     items = []
     for finding in findings(runs):
         kind, mark = MARKS[finding.holds]
         text = escape(finding.sentence())
         items.append(f'<li><span class="mark {kind}">{mark}</span><span>{text}</span></li>')
-    return f'<ul class="findings">{"".join(items)}</ul>' if items else ""
+    if not items:
+        return ""
+    first, more = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
+    html = f'<ul class="findings">{"".join(first)}</ul>'
+    if more:
+        rest = f'<ul class="findings">{"".join(more)}</ul>'
+        html += f"<details><summary>{len(more)} more findings</summary>{rest}</details>"
+    return html
 
 
 def failure_list(runs: Sequence[Run]) -> str:
@@ -54,22 +76,12 @@ def failure_list(runs: Sequence[Run]) -> str:
     return f'<ul class="failures">{"".join(items)}</ul>' if items else ""
 
 
-def legend(drawn: Sequence[Style]) -> str:
-    """The colours and, where there are several, the dashes; each a button that hides its lines."""
-    models = {style.order: style for style in drawn}
-    degrees = {style.dash: style for style in drawn}
-    keys = [
-        _key(f"c:{style.variant}", style.variant, f"c{style.colour} key", "solid")
-        for _, style in sorted(models.items())
-    ]
-    groups = [f'<div class="keys">{"".join(keys)}</div>']
-    if len(degrees) > 1:
-        keys = [
-            _key(f"d:{style.degree}", style.degree, "" if dash else "band", style.pattern)
-            for dash, style in sorted(degrees.items())
-        ]
-        groups.append(f'<div class="keys">{"".join(keys)}</div>')
-    return f'<div class="legend">{"".join(groups)}</div>'
+def colour_choice(offered: Sequence[Colouring]) -> str:
+    """What the curves can be coloured by, where there is a choice."""
+    if len(offered) < 2:
+        return ""
+    options = "".join(f"<option>{escape(colouring.key)}</option>" for colouring in offered)
+    return f'<label class="choice">colour<select id="colour">{options}</select></label>'
 
 
 def panels(shown: Sequence[Panel]) -> str:
@@ -87,29 +99,36 @@ def panels(shown: Sequence[Panel]) -> str:
     return html
 
 
-def run_table(runs: Sequence[Run], drawn: Sequence[Style]) -> str:
+def run_table(runs: Sequence[Run], drawn: Sequence[Style], colouring: Colouring) -> str:
     """One row per run, the lowest validation loss first and in bold."""
-    style_of = {run.folder: style for run, style in zip(runs, drawn, strict=True)}
+    index_of = {run.folder: i for i, run in enumerate(runs)}
     ordered = by_validation_loss(runs)
     columns = short_columns(ordered)
+    target = default_target(runs)
     head = "".join(f"<th>{escape(title)}</th>" for title in ("run", *columns))
     head += "".join(f'<th class="number">{escape(title)}</th>' for title, _ in OUTCOMES)
+    if target is not None:
+        head += f'<th class="number">tokens to\nloss {loss(target)}</th>'
     body = ""
     degrees = len({style.degree for style in drawn})
-    for index, run in enumerate(ordered):
-        style = style_of[run.folder]
-        band = " band" if style.dash == 0 and degrees > 1 else ""
-        line = _swatch(f"c{style.colour}{band}", style.pattern)
+    for place, run in enumerate(ordered):
+        at = index_of[run.folder]
+        band = " band" if drawn[at].dash == 0 and degrees > 1 else ""
+        line = _swatch(at, colouring.colours[colouring.of[at]], drawn[at].pattern, band)
         body += f"<tr><td>{line}{escape(run.name)}</td>"
         for values in columns.values():
-            body += f"<td>{escape(values[index])}</td>"
+            body += f"<td>{escape(values[place])}</td>"
         found = run.final("val/loss")
-        leads = index == 0 and found is not None and math.isfinite(found)
+        leads = place == 0 and found is not None and math.isfinite(found)
         for title, show in OUTCOMES:
             best = " best" if leads and title == "val\nloss" else ""
             body += f'<td class="number{best}">{escape(show(run))}</td>'
-        broken = ' class="bad"' if run.status in BROKEN else ""
-        body += f"<td{broken}>{escape(run.status)}</td></tr>"
+        if target is not None:
+            reached = tokens_reached(run, target)
+            text = count(reached) if isinstance(reached, int) else reached or MISSING
+            body += f'<td class="number">{text}</td>'
+        kind = "bad" if run.status in BROKEN else "soft" if run.status != "completed" else ""
+        body += f'<td class="{kind}">{escape(run.status)}</td></tr>'
     table = f"<table><thead><tr>{head}<th>status</th></tr></thead><tbody>{body}</tbody></table>"
     return f'<div class="scroll" tabindex="0">{table}</div>'
 
@@ -144,17 +163,12 @@ def _reached(run: Run) -> str:
     return f"at step {step:.0f}" + (f" of {total}" if total else "")
 
 
-def _key(name: str, label: str, classes: str, pattern: str) -> str:
-    return (
-        f'<button type="button" aria-pressed="true" data-key="{escape(name)}">'
-        f"{_swatch(classes, pattern)}{escape(label)}</button>"
-    )
-
-
-def _swatch(classes: str, pattern: str) -> str:
+def _swatch(run: int, colour: str, pattern: str, band: str) -> str:
+    """A sample of the run's line; the script recolours it by `data-run`."""
     dashes = "" if pattern == "solid" else f' stroke-dasharray="{pattern}"'
     return (
-        f'<svg class="swatch {classes}" viewBox="0 0 30 10" aria-hidden="true">'
+        f'<svg class="swatch{band}" data-run="{run}" style="--line: {colour}"'
+        f' viewBox="0 0 30 10" aria-hidden="true">'
         f'<line x1="0" y1="5" x2="30" y2="5"{dashes}/></svg>'
     )
 
@@ -167,8 +181,14 @@ def _figure(panel: Panel, width: str) -> str:
     note = f"<small>{escape(panel.unit)}</small>" if panel.unit else ""
     if panel.metric == SMOOTHED:
         note += '<small class="smoothed">moving average</small>'
+    buttons = "".join(
+        f'<button type="button" data-chart="{chart_id(panel)}" data-format="{kind}"'
+        f' aria-label="Save {escape(panel.title)} as {kind.upper()}">{kind.upper()}</button>'
+        for kind in ("png", "svg")
+    )
     return (
-        f'<figure class="{width}"><figcaption><h3>{escape(panel.title)}</h3>{note}</figcaption>'
+        f'<figure class="{width}"><figcaption><h3>{escape(panel.title)}</h3>{note}'
+        f'<span class="export">{buttons}</span></figcaption>'
         f'<div class="chart" id="{chart_id(panel)}" role="img"'
         f' aria-label="{escape(panel.title)} of every run"></div></figure>'
     )

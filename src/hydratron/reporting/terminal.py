@@ -14,6 +14,7 @@ from hydratron.reporting.differences import short_columns
 from hydratron.reporting.findings import findings
 from hydratron.reporting.formats import count, decimal, loss
 from hydratron.reporting.records import Run
+from hydratron.reporting.sparkline import sparklines
 from hydratron.reporting.tables import by_validation_loss
 
 OUTCOMES: tuple[tuple[str, Callable[[Run], str]], ...] = (
@@ -29,8 +30,11 @@ WIDE, PIPED = 90, 1000
 STYLES = {"completed": "green", "failed": "bold red", "diverged": "bold red"}
 
 
-def table(runs: Sequence[Run], width: int) -> Table:
-    """One row per run, the lowest validation loss first; closer columns on a narrow terminal."""
+def table(runs: Sequence[Run], width: int, *, sparks: bool = False) -> Table:
+    """One row per run, the lowest validation loss first; closer columns on a narrow terminal.
+
+    With `sparks` a last column shows the validation losses over tokens, all on one scale.
+    """
     ordered = by_validation_loss(runs)
     columns = short_columns(ordered)
     rows = list(zip(*columns.values(), strict=True))
@@ -42,11 +46,14 @@ def table(runs: Sequence[Run], width: int) -> Table:
     for title, _ in OUTCOMES:
         shown.add_column(title, justify="right", no_wrap=True)
     shown.add_column("status")
+    if sparks:
+        shown.add_column("val loss over tokens", no_wrap=True)
+        lines = sparklines(ordered)
     for index, run in enumerate(ordered):
         differing = [Text(values[index]) for values in columns.values()]
         outcomes = [show_value(run) for _, show_value in OUTCOMES]
         status = Text(run.status, style=STYLES.get(run.status, "yellow"))
-        shown.add_row(*differing, *outcomes, status)
+        shown.add_row(*differing, *outcomes, status, *([lines[index]] if sparks else []))
     return shown
 
 
@@ -56,7 +63,10 @@ def show(runs: Sequence[Run]) -> None:
     if not console.is_terminal:
         # A pipe has no width to keep to; rich would squeeze the columns into 80.
         console.width = PIPED
-    console.print(table(runs, console.width))
+    wide = table(runs, console.width, sparks=True)
+    fits = console.is_terminal and console.measure(wide).maximum <= console.width
+    unicode = console.encoding.startswith("utf")
+    console.print(wide if fits and unicode else table(runs, console.width))
     console.print()
     for run in runs:
         if run.cause is not None:

@@ -124,3 +124,33 @@ def write_sweep(folder: Path, hostile: str | None = None) -> Path:
         else:
             write_job(job, cfg)
     return folder
+
+
+def write_twelve(folder: Path) -> Path:
+    """Two models, two rates and three seeds; one job diverged and one failed."""
+    jobs = [(m, lr, seed) for m in (PICO, NANO) for lr in (1e-3, 3e-3) for seed in (1, 2, 3)]
+    for index, (model, lr, seed) in enumerate(jobs):
+        cfg = replace(config(model, seed=seed), optim=OptimConfig(lr=lr))
+        job = folder / f"{index:03d}_{cfg.variant}-lr{lr:g}-s{seed}"
+        logged = rows(cfg)
+        for row in logged:
+            for key in ("train/loss", "val/loss"):
+                if key in row:
+                    row[key] += 0.15 * (lr > 1e-3) * (model is PICO)
+        if index == 4:
+            write_job(job, cfg, blown_up(logged[:90]), "diverged")
+        elif index == 10:
+            write_job(job, cfg, logged[:150], status=None, failure=FAILURE)
+        else:
+            write_job(job, cfg, logged)
+    return folder
+
+
+def blown_up(logged: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with a loss that grows without bound from the middle on, and ends as nan."""
+    middle = len(logged) // 2
+    for index, row in enumerate(logged[middle:]):
+        for key in ("train/loss", "val/loss"):
+            if key in row:
+                row[key] += 0.02 * math.exp(index / 4)
+    return [*logged, logged[-1] | {"step": logged[-1]["step"] + 2, "train/loss": math.nan}]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from hydratron.config.schema import ModelConfig
 from hydratron.job import flatten
-from hydratron.reporting.curves import curves, decimate, smooth, styles
+from hydratron.reporting.curves import curves, decimate, rounded, smooth
 from hydratron.reporting.records import Run
-from tests.unit.reporting.synthetic import MICRO, MODELS, NANO, PICO, config
+from hydratron.reporting.seeds import seed_groups
+from tests.unit.reporting.synthetic import PICO, config
 
 
 def run(model: ModelConfig = PICO, tp: int = 1, rows: list[dict[str, Any]] | None = None) -> Run:
@@ -62,7 +63,8 @@ def test_curves_have_three_axes_and_skip_what_is_not_finite() -> None:
     found = {curve["metric"]: curve for curve in curves([run(rows=rows)])}
     assert set(found) == {"train/loss", "lr", "val/loss"}
     assert found["train/loss"]["step"] == [1, 3]
-    assert found["train/loss"]["tokens"] == [8, 24]
+    # Eight tokens a step all along: the number stands for the list.
+    assert found["train/loss"]["tokens"] == 8
     assert found["train/loss"]["seconds"] == [0.5, None]
     assert found["train/loss"]["y"] == [5.0, 4.0]
     assert len(found["train/loss"]["smooth"]) == 2
@@ -80,24 +82,47 @@ def test_no_rows_no_curves() -> None:
     assert curves([]) == []
 
 
-def test_colours_follow_size_and_dashes_follow_ranks() -> None:
-    runs = [run(model, tp) for tp in (4, 1, 2) for model in (MICRO, PICO, NANO)]
-    found = styles(runs)
-    assert [s.variant for s in sorted(found, key=lambda s: s.order)][::3] == [
-        "gpt_pico",
-        "gpt_nano",
-        "gpt_micro",
+def test_tokens_that_do_not_follow_from_the_step_are_listed() -> None:
+    rows: list[dict[str, Any]] = [
+        {"step": 1, "tokens": 8, "lr": 1e-3},
+        {"step": 2, "tokens": 24, "lr": 1e-3},
     ]
-    assert {(s.variant, s.colour) for s in found} == {
-        ("gpt_pico", 0),
-        ("gpt_nano", 1),
-        ("gpt_micro", 5),
-    }
-    assert {(s.degree, s.dash) for s in found} == {("single", 0), ("tp2", 1), ("tp4", 2)}
-    assert len({s.pattern for s in found}) == 3
+    assert curves([run(rows=rows)])[0]["tokens"] == [8, 24]
 
 
-def test_more_models_than_colours_start_again() -> None:
-    many = [run(replace(PICO, name=f"m{i}", num_layers=i)) for i in range(1, 9)]
-    assert [s.colour for s in styles(many)] == [0, 1, 2, 3, 4, 5, 0, 1]
-    assert len(MODELS) == 3
+@given(st.lists(st.floats(-1e300, 1e300), max_size=50))
+def test_rounding_keeps_eight_digits(values: list[float]) -> None:
+    for value, short in zip(values, rounded(np.array(values)), strict=True):
+        assert short == pytest.approx(value, rel=1e-7, abs=1e-290)
+
+
+def seeded(seed: int, values: list[float], status: str = "completed") -> Run:
+    rows = [{"step": s, "tokens": 4 * s, "val/loss": v} for s, v in enumerate(values, start=1)]
+    settings = flatten(asdict(config(PICO, seed=seed)))
+    return Run(Path(f"s{seed}"), settings, rows=rows, result={"status": status})
+
+
+def test_a_mean_has_a_band_from_the_least_to_the_largest() -> None:
+    runs = [seeded(1, [5.0, 4.0, 3.0]), seeded(2, [7.0, 4.0, 2.0, 1.0]), seeded(3, [9.0], "failed")]
+    mean = curves(runs, seed_groups(runs))[-1]
+    assert mean["group"] == 0
+    # The step that one run has not reached is left out, and so is the run that failed.
+    assert mean["step"] == [1, 2, 3]
+    assert mean["y"] == [6, 4, 2.5]
+    assert mean["low"] == [5, 4, 2]
+    assert mean["high"] == [7, 4, 3]
+
+
+def test_a_long_mean_keeps_the_extremes_of_its_band() -> None:
+    low, high = [1.0] * 5000, [2.0] * 5000
+    low[1234], high[4321] = -3.0, 9.0
+    runs = [seeded(1, low), seeded(2, high)]
+    mean = curves(runs, seed_groups(runs))[-1]
+    assert len(mean["y"]) <= 400
+    assert (min(mean["low"]), max(mean["high"])) == (-3, 9)
+
+
+def test_many_curves_share_the_points() -> None:
+    rows: list[dict[str, Any]] = [{"step": s, "lr": math.sin(s)} for s in range(1, 1000)]
+    assert len(curves([run(rows=rows)])[0]["y"]) > 300
+    assert len(curves([run(rows=rows)] * 100)[0]["y"]) <= 200

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,16 @@ from hydratron.errors import HydratronError
 from hydratron.reporting import report
 from hydratron.reporting.dashboard import embedded_json, page, title_of
 from hydratron.reporting.records import read_runs
-from tests.unit.reporting.synthetic import FAILURE, config, rows, write_job, write_sweep
+from tests.unit.reporting.synthetic import (
+    FAILURE,
+    NANO,
+    PICO,
+    config,
+    rows,
+    write_job,
+    write_sweep,
+    write_twelve,
+)
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>{{plotly}}"
 
@@ -64,7 +74,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert len(re.findall(r"<script[ >]", html)) == 3
     assert "<img" not in visible(html)
     assert "{{plotly}}" in visible(html)
-    assert data_of(html)["runs"][0]["variant"].startswith(HOSTILE)
+    assert any(HOSTILE in label for label in data_of(html)["colourings"][0]["labels"])
 
 
 def test_embedded_json_is_the_same_object_and_has_no_markup() -> None:
@@ -85,6 +95,9 @@ def test_runs_that_never_logged_and_runs_under_way(tmp_path: Path) -> None:
     write_job(tmp_path / "s" / "1", config(tp=2), rows(config(tp=2), 40), status=None)
     (tmp_path / "s" / "1" / "provenance.json").unlink()
     html = report([tmp_path / "s"]).dashboard.read_text()
+    assert '<li class="waiting"><strong>1: running</strong> at step 40 of 400' in html
+    os.utime(tmp_path / "s" / "1" / "metrics.jsonl", (0, 0))
+    html = report([tmp_path / "s"]).dashboard.read_text()
     assert '<li class="waiting"><strong>1: unfinished</strong> at step 40 of 400' in html
     assert '<li class="broken"><strong>0: failed</strong>' in html
     assert "<dt>no provenance.json</dt><dd>1 of 2 runs</dd>" in html
@@ -102,7 +115,7 @@ def test_the_report_is_replaced_whole_and_refused_without_jobs(tmp_path: Path) -
     report([sweep])
     paths = report([sweep])
     left = sorted(p.name for p in sweep.iterdir() if p.is_file())
-    assert left == ["dashboard.html", "summary.csv"]
+    assert left == ["curves.csv", "dashboard.html", "summary.csv"]
     assert paths.dashboard.read_text().startswith("<!doctype html>")
     (tmp_path / "empty").mkdir()
     with pytest.raises(HydratronError, match="no job folder"):
@@ -127,3 +140,48 @@ def test_provenance_says_each_value_once_and_many_as_a_range(tmp_path: Path) -> 
 def test_the_title_counts_the_folders() -> None:
     assert title_of([Path("outputs/scaling")]) == "scaling"
     assert title_of([Path("a"), Path("b"), Path("c")]) == "a and 2 more"
+
+
+def test_twelve_jobs_one_failed_and_one_diverged_read_as_they_are(tmp_path: Path) -> None:
+    html = report([write_twelve(tmp_path / "s")]).dashboard.read_text()
+    shown, data = visible(html), data_of(html)
+    assert "12 runs: 10 completed, 1 diverged, 1 failed" in shown
+    assert "004_gpt_pico-single-pre-lr0.003-s2: diverged</strong> at step" in shown
+    assert shown.count('<td class="bad">') == 2
+    assert "not reached" in shown
+    broken = {run["name"][:3]: run["status"] for run in data["runs"] if run["broken"]}
+    assert broken == {"004": "diverged", "010": "failed"}
+    assert [group["runs"] for group in data["groups"]] == [
+        [0, 1, 2],
+        [3, 5],
+        [6, 7, 8],
+        [9, 11],
+    ]
+    assert "<option>optim.lr</option><option>seed</option>" in shown.replace("\n", "")
+    assert '<fieldset id="seeds">' in shown
+
+
+def test_one_seed_has_no_switch_and_one_variant_no_choice(tmp_path: Path) -> None:
+    write_job(tmp_path / "s" / "0", config())
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert 'id="seeds"' not in html
+    assert 'id="colour"' not in html
+    assert 'id="means"' not in html
+
+
+def test_many_findings_are_folded(tmp_path: Path) -> None:
+    for seed in range(14):
+        for name in ("gpt_pico", "gpt_nano"):
+            cfg = config(NANO if name == "gpt_nano" else PICO, seed=seed)
+            write_job(tmp_path / "s" / f"{name}{seed}", cfg, rows(cfg, 20))
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "<summary>3 more findings</summary>" in html
+
+
+def test_only_a_live_page_says_so_and_loads_itself_anew(tmp_path: Path) -> None:
+    runs = read_runs(write_sweep(tmp_path / "s"))
+    live = page(runs, "s", 5.0)
+    assert data_of(live)["reload"] == 5.0
+    assert '<span class="live">live, written at ' in live
+    assert data_of(page(runs, "s"))["reload"] is None
+    assert "written at" not in page(runs, "s")

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +15,15 @@ from hydratron.config.schema import Config, ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.job import flatten
 from hydratron.reporting import load
-from hydratron.reporting.records import METRICS, Run, read_metrics, read_run, read_runs
+from hydratron.reporting.records import (
+    METRICS,
+    RECENT_SECONDS,
+    Run,
+    read_metrics,
+    read_run,
+    read_runs,
+    tidy,
+)
 from tests.unit.reporting.synthetic import FAILURE, NANO, config, write_job, write_sweep
 
 
@@ -71,7 +81,11 @@ def test_steps_logged_again_replace_those_before(tmp_path: Path) -> None:
 
 def test_the_state_of_a_run_and_its_cause(tmp_path: Path) -> None:
     running = read_run(write_job(tmp_path / "running", config(), status=None))
-    assert (running.status, running.cause) == ("unfinished", None)
+    assert (running.status, running.cause) == ("running", None)
+    old = time.time() - RECENT_SECONDS - 60
+    os.utime(running.folder / "metrics.jsonl", (old, old))
+    assert read_run(running.folder).status == "unfinished"
+    assert read_run(write_job(tmp_path / "new", config(), [], None)).status == "unfinished"
     failed = read_run(write_job(tmp_path / "failed", config(), [], None, FAILURE))
     assert failed.status == "failed"
     assert failed.cause is not None
@@ -126,6 +140,15 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str, message: s
     (job / name).write_text(text)
     with pytest.raises(HydratronError, match=message):
         read_runs(job)
+
+
+def test_texts_and_metrics_of_one_run_alone_are_in_the_frame() -> None:
+    first = Run(Path("a"), {}, rows=[{"step": 1, "from": "x"}, {"step": 2}])
+    second = Run(Path("b"), {}, rows=[{"step": 1, "extra": 0.5}])
+    frame = tidy([first, second])
+    assert list(frame["from"].fillna("-")) == ["x", "-", "-"]
+    assert list(frame["extra"].fillna(-1)) == [-1, -1, 0.5]
+    assert "from" not in first.columns
 
 
 def test_importing_the_room_imports_nothing_heavy() -> None:

@@ -22,7 +22,7 @@ def test_columns_come_in_reading_order(tmp_path: Path) -> None:
         *(f"model.{key}" for key in ("name", "num_layers", "hidden_size", "init_std")),
         "parallel.tensor_model_parallel_size",
         *("parameters", "tokens", "seconds", "train/loss", "val/loss", "val/perplexity"),
-        *("perf/tokens_per_second", "status"),
+        *("perf/tokens_per_second", "tokens_to_loss", "target_loss", "status"),
     ]
 
 
@@ -80,7 +80,19 @@ def test_the_terminal_shows_runs_causes_findings_and_paths(
     assert any(line.startswith("005_gpt_micro-tp2-pre-s1 failed: RuntimeError") for line in lines)
     ordered = "sizes, single: gpt_pico 4.7010 > gpt_nano 4.4512 > gpt_micro 4.3637: ordered, "
     assert ordered + "the larger the lower" in lines
-    assert lines[-2:] == [str(sweep / "dashboard.html"), str(sweep / "summary.csv")]
+    names = ("dashboard.html", "summary.csv", "curves.csv")
+    assert lines[-3:] == [str(sweep / name) for name in names]
+
+
+def test_the_csv_says_at_how_many_tokens_the_target_was_reached(tmp_path: Path) -> None:
+    read = pd.read_csv(report([write_sweep(tmp_path / "sweep")]).summary)
+    best = read.loc[read["model.name"] == "gpt_pico", "val/loss"].min()
+    (target,) = set(read["target_loss"])
+    assert best <= target < best + 1e-4
+    by_run = dict(zip(read["run"].str[:3], read["tokens_to_loss"], strict=True))
+    assert 60_000 < float(by_run["004"]) < float(by_run["002"]) < 204_800
+    # Both degrees of the smallest model reach it, at their last row or just before.
+    assert all(200_000 < float(by_run[run]) <= 204_800 for run in ("000", "001"))
 
 
 def test_the_run_is_named_where_the_columns_do_not_tell_it(

@@ -1,0 +1,48 @@
+// A saved picture stands alone: title, unit and legend are in it, on the ground of the theme.
+function save(panel, format) {
+  const { data, layout } = figure(panel);
+  const { labels } = colouring();
+  const shown = data.filter((trace) => trace.visible && trace.hoverinfo !== "skip");
+  const named = new Set();
+  for (const trace of data) trace.showlegend = false;
+  for (const label of [...labels.keys()]) {
+    const first = shown.find((trace) => trace.meta === label && !named.has(label));
+    if (!first) continue;
+    named.add(label);
+    data.push({
+      type: "scatter", mode: "lines", x: [null], y: [null], name: plain(labels[label]),
+      line: { color: first.line.color, width: 3 }, showlegend: true,
+    });
+  }
+  if (page.degrees > 1) {
+    for (const degree of new Set(page.runs.map((run) => run.degree))) {
+      if (state.hidden.has(degreeKey(degree))) continue;
+      const run = page.runs.find((one) => one.degree === degree);
+      data.push({
+        type: "scatter", mode: "lines", x: [null], y: [null], name: plain(degree),
+        opacity: run.first_degree ? 0.42 : 1,
+        line: { color: colour("soft"), width: run.first_degree ? 6 : 2, dash: run.dash },
+        showlegend: true,
+      });
+    }
+  }
+  const broken = new Set(page.runs.filter((run) => run.broken).map((run) => run.status));
+  if (broken.size) {
+    data.push({
+      type: "scatter", mode: "markers", x: [null], y: [null], name: [...broken].sort().join(", "),
+      marker: { symbol: "x", size: 9, color: colour("soft") }, showlegend: true,
+    });
+  }
+  const size = { width: 860, height: 520 };
+  const unit = panel.unit ? `, ${panel.unit}` : "";
+  const figured = {
+    ...layout, ...size, showlegend: true, paper_bgcolor: colour("card"),
+    margin: { l: 64, r: 20, t: 24, b: 52 },
+    legend: { title: { text: plain(state.colour), font: { size: 12 } }, font: { color: colour("ink"), size: 13 } },
+  };
+  figured.yaxis.title = { text: `${panel.title}${unit}`, font: { size: 13 } };
+  const filename = `${page.title}-${panel.metric}`.replace(/[^A-Za-z0-9_.-]+/g, "-");
+  return Plotly.downloadImage({ data, layout: figured }, {
+    ...size, format, filename, scale: format === "png" ? 3 : 1,
+  });
+}

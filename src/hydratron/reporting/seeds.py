@@ -1,0 +1,78 @@
+"""Runs that differ only in their seed: groups, and what a mean over the seeds is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hydratron.reporting.differences import groups, short_columns
+from hydratron.reporting.formats import MISSING
+from hydratron.reporting.records import BROKEN, Run
+
+SEED = frozenset({"seed"})
+CONFIDENCE = 0.95
+
+
+class Estimate(NamedTuple):
+    """A mean over `n` seeds; `half` is half the width of its 95 % interval, None below two."""
+
+    mean: float
+    half: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Runs of one configuration under two or more seeds; `label` says what sets it apart."""
+
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def usable(self) -> tuple[Run, ...]:
+        """The runs that a mean curve stands for; diverged and failed ones are drawn by themselves.
+
+        A curve that went on with fewer seeds after one of them broke would jump.
+        """
+        return tuple(run for run in self.runs if run.status not in BROKEN)
+
+    def estimate(self, key: str) -> Estimate | None:
+        """The final values of the completed runs; None where none has a finite one."""
+        values = [run.final(key) for run in self.runs if run.status == "completed"]
+        return estimate([v for v in values if v is not None and math.isfinite(v)])
+
+
+def seed_groups(runs: Sequence[Run]) -> list[Seeds]:
+    """The groups of two or more seeds, in the order of the runs; empty where there is none."""
+    found = [g for g in groups(runs, SEED) if len({run.seed for run in g}) > 1]
+    columns = short_columns([group[0] for group in found], SEED)
+    labels = []
+    for index, group in enumerate(found):
+        named = {"model": group[0].model} | {k: values[index] for k, values in columns.items()}
+        texts = (v if k in ("model", "parallel") else f"{k} {v}" for k, v in named.items())
+        labels.append(", ".join(texts))
+    return [Seeds(label, tuple(group)) for label, group in zip(labels, found, strict=True)]
+
+
+def estimate(values: Sequence[float]) -> Estimate | None:
+    """Mean with its 95 % interval by Student's t over `n - 1` degrees of freedom; None for none."""
+    n = len(values)
+    if n == 0:
+        return None
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Estimate(mean, None, n)
+    from scipy.special import stdtrit
+
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    quantile = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+    return Estimate(mean, quantile * deviation / math.sqrt(n), n)
+
+
+def interval(found: Estimate | None, show: Callable[[float | None], str]) -> str:
+    """`4.7010 ± 0.0123`, the mean alone for a single seed, a dash for none."""
+    if found is None:
+        return MISSING
+    return show(found.mean) + (f" ± {show(found.half)}" if found.half is not None else "")

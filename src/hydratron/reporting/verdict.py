@@ -1,0 +1,201 @@
+"""Verdicts on a paper's claims: differences paired by seed, Student t intervals, a power law.
+
+Whether a claim holds (direction) and how large its effect is (magnitude) are judged apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from hydratron.reporting import seeds
+
+SEEDS = 3
+"""Fewer seeds than this are too few for a verdict."""
+STUDENT = "Student t 95 % interval over seeds"
+DIRECTION, MAGNITUDE = "direction", "magnitude"
+
+
+class Status(StrEnum):
+    REPRODUCED = "REPRODUCED"
+    NOT_REPRODUCED = "NOT REPRODUCED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RUN = "NOT RUN"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its interval, which is None for less than two values or one that is not finite.
+
+    `n` counts the values, one per seed.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+    n: int
+    method: str = STUDENT
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the paper and the criterion that was fixed before the runs.
+
+    `name` is its short key; `unit` is that of the effect.
+    """
+
+    name: str
+    claim: str
+    criterion: str
+    unit: str = ""
+
+    @classmethod
+    def of(cls, criteria: Mapping[str, Any], name: str) -> Claim:
+        """The claim in a criteria.yaml; KeyError without it or without a part of it."""
+        content = criteria["claims"][name]
+        return cls(name, content["claim"], content["criterion"], content.get("unit", ""))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said about one claim.
+
+    `effect` and `interval` are in the claim's unit; `n` counts seeds unless `method` says
+    otherwise.
+    """
+
+    claim: Claim
+    aspect: str
+    status: Status
+    effect: float | None = None
+    interval: tuple[float, float] | None = None
+    n: int = 0
+    method: str = ""
+    details: tuple[str, ...] = ()
+
+    def not_run(self, reason: str) -> Verdict:
+        """The same numbers without a judgement."""
+        return replace(self, status=Status.NOT_RUN, details=(reason, *self.details))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, the claim's parts first; a number that is not finite is null."""
+        ends = None if self.interval is None else [finite(end) for end in self.interval]
+        return {
+            **asdict(self.claim),
+            "aspect": self.aspect,
+            "status": str(self.status),
+            "effect": finite(self.effect),
+            "interval": ends,
+            "n": self.n,
+            "method": self.method,
+            "details": list(self.details),
+        }
+
+
+def finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
+    """first - second for every seed that both have; the seeds ascend."""
+    return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and two-sided Student t interval of one value per seed."""
+    found = seeds.estimate(values) if all(map(math.isfinite, values)) else None
+    if found is None:
+        return Estimate(math.nan, None, len(values))
+    if found.half is None:
+        return Estimate(found.mean, None, found.n)
+    return Estimate(found.mean, (found.mean - found.half, found.mean + found.half), found.n)
+
+
+def direction(claim: Claim, found: Estimate, details: Sequence[str] = ()) -> Verdict:
+    """Whether an effect that the claim says is positive is: its interval lies above 0.
+
+    NOT REPRODUCED when it lies below 0, INCONCLUSIVE when it holds 0 or seeds are too few.
+    """
+
+    def judge(low: float, high: float) -> tuple[Status, str]:
+        if low > 0:
+            return Status.REPRODUCED, ""
+        if high < 0:
+            return Status.NOT_REPRODUCED, ""
+        return Status.INCONCLUSIVE, "the interval holds 0"
+
+    return _judged(claim, DIRECTION, found, judge, details)
+
+
+def magnitude(
+    claim: Claim, found: Estimate, published: float | None, details: Sequence[str] = ()
+) -> Verdict:
+    """Whether the published effect lies in our interval; INCONCLUSIVE when none was published."""
+
+    def judge(low: float, high: float) -> tuple[Status, str]:
+        if published is None:
+            return Status.INCONCLUSIVE, "no published value to compare with: reported only"
+        inside = low <= published <= high
+        return Status.REPRODUCED if inside else Status.NOT_REPRODUCED, f"published {published:g}"
+
+    return _judged(claim, MAGNITUDE, found, judge, details)
+
+
+def in_every_seed(claim: Claim, gaps: Mapping[int, float], details: Sequence[str] = ()) -> Verdict:
+    """Whether the gap is above 0 in every seed.
+
+    A gap of -inf counts against the claim, as a diverged run should; the effect is then unknown.
+    """
+    found = estimate(list(gaps.values()))
+    against = [seed for seed in sorted(gaps) if not gaps[seed] > 0]
+    notes = [*details, *([f"not in seeds {', '.join(map(str, against))}"] if against else [])]
+    status = Status.NOT_REPRODUCED if against else Status.REPRODUCED
+    if found.n < SEEDS:
+        status, notes = Status.INCONCLUSIVE, [*notes, _too_few(found.n)]
+    return _verdict(claim, DIRECTION, status, found, notes)
+
+
+def below_bound(
+    claim: Claim, values: Sequence[float], bound: float, details: Sequence[str] = ()
+) -> Verdict:
+    """Whether every value of a measurement that has no noise over seeds is at most `bound`.
+
+    The effect is the largest value; one that is not a number is above every bound.
+    """
+    largest = max((math.inf if math.isnan(v) else v for v in values), default=math.nan)
+    status = Status.REPRODUCED if largest <= bound else Status.NOT_REPRODUCED
+    if not values:
+        status = Status.INCONCLUSIVE
+    method = "largest of all compared values, which n counts"
+    return _verdict(claim, DIRECTION, status, Estimate(largest, None, len(values), method), details)
+
+
+def _judged(
+    claim: Claim,
+    aspect: str,
+    found: Estimate,
+    judge: Callable[[float, float], tuple[Status, str]],
+    details: Sequence[str],
+) -> Verdict:
+    if found.n < SEEDS:
+        status, note = Status.INCONCLUSIVE, _too_few(found.n)
+    elif found.interval is None:
+        status, note = Status.INCONCLUSIVE, "no interval: a value is not finite"
+    else:
+        status, note = judge(*found.interval)
+    return _verdict(claim, aspect, status, found, [*details, *[note] * bool(note)])
+
+
+def _verdict(
+    claim: Claim, aspect: str, status: Status, found: Estimate, details: Sequence[str]
+) -> Verdict:
+    effect = finite(found.value)
+    return Verdict(
+        claim, aspect, status, effect, found.interval, found.n, found.method, tuple(details)
+    )
+
+
+def _too_few(n: int) -> str:
+    return f"{n} seed{'s' * (n != 1)}; a verdict needs {SEEDS}"

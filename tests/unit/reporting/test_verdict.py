@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from hydratron.reporting.verdict import (
+    Claim,
+    Estimate,
+    Status,
+    below_bound,
+    direction,
+    estimate,
+    in_every_seed,
+    magnitude,
+    paired,
+)
+
+CLAIM = Claim("order", "larger is lower", "in every seed", "nats")
+VALUES = st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8)
+
+
+def test_differences_are_paired_by_seed() -> None:
+    assert paired({3: 5.0, 1: 4.0, 9: 1.0}, {1: 3.5, 3: 5.25}) == {1: 0.5, 3: -0.25}
+
+
+def test_the_interval_by_hand() -> None:
+    # Mean 2, deviation 1, error 1 / sqrt(3), quantile of t with 2 degrees of freedom 4.302653.
+    found = estimate([1.0, 2.0, 3.0])
+    assert found.interval is not None
+    assert (found.value, found.n) == (2.0, 3)
+    assert found.interval == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-6)
+
+
+@given(VALUES)
+def test_the_interval_is_scipys(values: list[float]) -> None:
+    found = estimate(values)
+    assert found.interval is not None
+    low, high = found.interval
+    assert low <= found.value <= high
+    error = float(stats.sem(values))
+    if error > 1e-9:
+        expected = stats.t.interval(0.95, len(values) - 1, loc=found.value, scale=error)
+        assert found.interval == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0, math.inf, 2.0], [math.nan, 1.0, 2.0]])
+def test_no_interval_without_two_finite_values(values: list[float]) -> None:
+    assert estimate(values).interval is None
+    assert estimate(values).n == len(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "note"),
+    [
+        ([0.9, 1.0, 1.1], Status.REPRODUCED, None),
+        ([-0.9, -1.0, -1.1], Status.NOT_REPRODUCED, None),
+        ([-1.0, 0.1, 1.0], Status.INCONCLUSIVE, "the interval holds 0"),
+        ([0.9, 1.1], Status.INCONCLUSIVE, "2 seeds; a verdict needs 3"),
+        ([1.0], Status.INCONCLUSIVE, "1 seed; a verdict needs 3"),
+        ([1.0, 1.0, math.inf], Status.INCONCLUSIVE, "no interval: a value is not finite"),
+    ],
+)
+def test_direction(values: list[float], status: Status, note: str | None) -> None:
+    verdict = direction(CLAIM, estimate(values), ["a note"])
+    assert verdict.status == status
+    assert verdict.aspect == "direction"
+    assert verdict.details == ("a note", *([note] if note else []))
+    assert verdict.n == len(values)
+
+
+@given(VALUES.filter(lambda values: len(values) > 2), st.floats(0.1, 10))
+def test_direction_does_not_depend_on_the_unit(values: list[float], factor: float) -> None:
+    once = direction(CLAIM, estimate(values)).status
+    assert direction(CLAIM, estimate([factor * v for v in values])).status == once
+    opposite = direction(CLAIM, estimate([-v for v in values])).status
+    swap = {Status.REPRODUCED: Status.NOT_REPRODUCED, Status.NOT_REPRODUCED: Status.REPRODUCED}
+    assert opposite == swap.get(once, once)
+
+
+@pytest.mark.parametrize(
+    ("published", "status"),
+    [
+        (1.02, Status.REPRODUCED),
+        (2.0, Status.NOT_REPRODUCED),
+        (0.5, Status.NOT_REPRODUCED),
+        (None, Status.INCONCLUSIVE),
+    ],
+)
+def test_magnitude(published: float | None, status: Status) -> None:
+    verdict = magnitude(CLAIM, estimate([0.9, 1.0, 1.1]), published)
+    assert (verdict.status, verdict.aspect) == (status, "magnitude")
+    assert verdict.effect == pytest.approx(1.0)
+    assert magnitude(CLAIM, estimate([0.9, 1.1]), published).status == Status.INCONCLUSIVE
+
+
+def test_an_order_must_hold_in_every_seed() -> None:
+    assert in_every_seed(CLAIM, {1: 0.1, 2: 0.2, 3: 0.1}).status == Status.REPRODUCED
+    broken = in_every_seed(CLAIM, {1: 0.1, 2: -0.2, 3: 0.0})
+    assert broken.status == Status.NOT_REPRODUCED
+    assert broken.details == ("not in seeds 2, 3",)
+    assert in_every_seed(CLAIM, {1: 0.1, 2: 0.2}).status == Status.INCONCLUSIVE
+    assert in_every_seed(CLAIM, {}).status == Status.INCONCLUSIVE
+
+
+def test_a_diverged_run_counts_and_leaves_no_effect() -> None:
+    verdict = in_every_seed(CLAIM, {1: 0.1, 2: -math.inf, 3: 0.2})
+    assert verdict.status == Status.NOT_REPRODUCED
+    assert (verdict.effect, verdict.interval, verdict.n) == (None, None, 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "status", "effect"),
+    [
+        ([1e-6, 1e-5], Status.REPRODUCED, 1e-5),
+        ([1e-6, 1.1e-5], Status.NOT_REPRODUCED, 1.1e-5),
+        ([1e-6, math.nan], Status.NOT_REPRODUCED, None),
+        ([], Status.INCONCLUSIVE, None),
+    ],
+)
+def test_a_bound_holds_for_every_value(
+    values: list[float], status: Status, effect: float | None
+) -> None:
+    verdict = below_bound(CLAIM, values, 1e-5)
+    assert (verdict.status, verdict.effect, verdict.n) == (status, effect, len(values))
+
+
+def test_not_run_keeps_the_numbers() -> None:
+    verdict = direction(CLAIM, estimate([0.9, 1.0, 1.1]))
+    stamped = verdict.not_run("too small")
+    assert stamped.status == Status.NOT_RUN
+    assert (stamped.effect, stamped.details) == (verdict.effect, ("too small",))
+
+
+def test_json_holds_everything_and_no_infinity() -> None:
+    found = Estimate(1.0, (-math.inf, 2.0), 3, "by hand")
+    content = direction(CLAIM, found).as_json()
+    assert json.loads(json.dumps(content, allow_nan=False)) == {
+        "name": "order",
+        "claim": "larger is lower",
+        "criterion": "in every seed",
+        "unit": "nats",
+        "aspect": "direction",
+        "status": "INCONCLUSIVE",
+        "effect": 1.0,
+        "interval": [None, 2.0],
+        "n": 3,
+        "method": "by hand",
+        "details": ["the interval holds 0"],
+    }
