@@ -19,12 +19,13 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 on a laptop, a GPU or a clust
   prepare      text to tokens, once for all jobs     hydratron prepare texts/ --output tokens
   train        train one job, or a sweep of them     hydratron train experiment=demo
   report       page and table of trained jobs        hydratron report outputs/demo
+  reproduce    a figure of the paper, judged         hydratron reproduce fig6 --profile small
   completion   tab completion for your shell         eval "$(hydratron completion bash)"
 
 `hydratron VERB --help` says more.
 """
 # Each is a module of this package with a function `run`.
-VERBS = ("prepare", "train", "report", "completion")
+VERBS = ("prepare", "train", "report", "reproduce", "completion")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

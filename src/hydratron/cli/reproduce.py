@@ -1,0 +1,133 @@
+"""`hydratron reproduce`: a figure or table of the paper, from its runs to a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydratron.cli.parser import SIGNALLED, USAGE_ERROR, Parser, complain
+
+if TYPE_CHECKING:
+    from hydratron.reproduce.catalog import Artifact, Profile
+    from hydratron.reproduce.figure import Analysis
+    from hydratron.reproduce.stages import PlannedStage
+
+ABOUT = (
+    "Run a figure or table of the paper at one scale and judge its claims.  Jobs that finished "
+    "before are skipped.  Results: experiments/NAME/results/PROFILE/."
+)
+
+
+def build_parser() -> Parser:
+    parser = Parser(prog="hydratron reproduce", description=ABOUT)
+    add = parser.add_argument
+    add("name", nargs="?", metavar="NAME", help="an artifact: fig6, tp_equivalence, ...")
+    add("--profile", metavar="P", help="its scale: smoke, small, gpu or paper")
+    add("--list", action="store_true", help="artifacts, profiles, jobs and minutes")
+    add("--analyze-only", action="store_true", help="everything again from curves.csv")
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    """0 whatever the verdicts say; 1 for a missing run or a machine that cannot run it."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if not args.list and not (args.name and args.profile):
+        parser.error("NAME and --profile are needed, or --list")
+    from hydratron.reproduce.catalog import artifacts, experiments_dir, find
+
+    folder = experiments_dir()
+    known = artifacts(folder)
+    if args.list:
+        return _list([find(args.name, known)] if args.name else known)
+    artifact = find(args.name, known)
+    profile = artifact.profile(args.profile)
+    code = 0 if args.analyze_only else _train(artifact, profile)
+    return code or _conclude(folder, known, artifact, profile, args.analyze_only)
+
+
+def _list(known: Sequence[Artifact]) -> int:
+    from hydratron.errors import HydratronError
+    from hydratron.reproduce.stages import plan_stages
+
+    for artifact in known:
+        print(f"{artifact.name}: {artifact.title}")
+        for profile in artifact.profiles.values():
+            try:
+                said = _expected(plan_stages(artifact, profile))
+            except HydratronError as error:
+                said = str(error).splitlines()[0]
+            print(f"  {profile.name:6} {said}; {profile.about}")
+    return 0
+
+
+def _expected(planned: Sequence[PlannedStage]) -> str:
+    """`9 jobs, about 62 minutes`, or what is left of them."""
+    from hydratron.reproduce.stages import unfinished
+
+    jobs, left = sum(len(stage.jobs) for stage in planned), len(unfinished(planned))
+    text = f"{jobs} jobs" if left == jobs else f"{left} of {jobs} jobs left"
+    minutes = [stage.minutes for stage in planned]
+    known = [m for m in minutes if m is not None]
+    if len(known) < len(minutes):
+        return f"{text}, time not measured"
+    return f"{text}, about {sum(known):.0f} min"
+
+
+def _train(artifact: Artifact, profile: Profile) -> int:
+    from hydratron.cli import train
+    from hydratron.reproduce.stages import lacking, plan_stages, run_stages, unfinished
+
+    planned = plan_stages(artifact, profile)
+    print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
+    missing = lacking(profile)
+    if missing:
+        for stage in planned:
+            print("\n".join(sweep.command() for sweep in stage.sweeps))
+        complain(f"profile {profile.name} cannot run here, it needs {' and '.join(missing)}")
+        return 1
+    code = run_stages(planned, train.run, lambda code: code == USAGE_ERROR or code > SIGNALLED)
+    if code:
+        return code
+    left = unfinished(planned)
+    complain(*left, *["no results: not every job has run"] * bool(left))
+    return 1 if left else 0
+
+
+def _conclude(
+    folder: Path,
+    known: Sequence[Artifact],
+    artifact: Artifact,
+    profile: Profile,
+    analyze_only: bool,
+) -> int:
+    from hydratron.reproduce.claims import write_pages
+    from hydratron.reproduce.results import Source, publish
+
+    source = None
+    if not analyze_only:
+        from hydratron.reporting.records import read_run
+        from hydratron.reproduce.stages import plan_stages
+
+        jobs = [job for stage in plan_stages(artifact, profile) for job in stage.jobs]
+        command = f"hydratron reproduce {artifact.name} --profile {profile.name}"
+        source = Source([read_run(job) for job in jobs], command)
+    analysis = publish(artifact, profile, source)
+    write_pages(folder, known)
+    _show(analysis, artifact.results(profile.name))
+    return 0
+
+
+def _show(analysis: Analysis, results: Path) -> None:
+    from hydratron.reproduce.results import FIGURE, PAGE, effect
+
+    print()
+    for verdict in analysis.verdicts:
+        print(f"{verdict.status} ({verdict.aspect}): {verdict.claim.claim}: {effect(verdict)}")
+        for detail in verdict.details:
+            print(f"  {detail}")
+    for note in analysis.notes:
+        print(note)
+    print(results / FIGURE)
+    print(results / PAGE)

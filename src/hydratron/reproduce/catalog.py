@@ -1,0 +1,167 @@
+"""The artifacts of a checkout, `experiments/<name>/`, and their profiles as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import hydratron
+from hydratron.errors import ConfigError, HydratronError, Problem
+
+PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.csv", "analyze.py"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One sweep, or several in one folder; `minutes` is what all its jobs take, if measured.
+
+    Each entry of `sweeps` goes on from `overrides`.  `pilot` names models: each is one sweep more
+    at the rate that the pilot found best for it.
+    """
+
+    name: str
+    overrides: tuple[str, ...]
+    sweeps: tuple[tuple[str, ...], ...] = ()
+    pilot: tuple[str, ...] = ()
+    minutes: float | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large an artifact is run.
+
+    `judged`: false for runs too small to say anything.  `gpus` and `paths` must be there.
+    """
+
+    name: str
+    about: str
+    stages: tuple[Stage, ...]
+    judged: bool = True
+    gpus: int = 0
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A figure or table of the paper.
+
+    `metrics` and `settings` are the columns of its curves.csv: logged metrics and config keys.
+    """
+
+    folder: Path
+    title: str
+    metrics: tuple[str, ...]
+    settings: tuple[str, ...]
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def profile(self, name: str) -> Profile:
+        """Raises HydratronError for one that it does not have."""
+        if name not in self.profiles:
+            known = ", ".join(self.profiles)
+            raise HydratronError(f"--profile {name}: {self.name} has no such profile; has: {known}")
+        return self.profiles[name]
+
+    def results(self, profile: str) -> Path:
+        return self.folder / "results" / profile
+
+    def criteria(self) -> dict[str, Any]:
+        """What criteria.yaml declares."""
+        return _read(self.folder / CRITERIA)
+
+
+def experiments_dir() -> Path:
+    """`experiments/` of the working folder, else of the checkout that the package lies in.
+
+    Raises HydratronError without a checkout.
+    """
+    checkout = Path(hydratron.__file__).resolve().parents[2]
+    for folder in (Path("experiments"), checkout / "experiments"):
+        if any(folder.glob(f"*/{PROFILES}")):
+            return folder
+    raise HydratronError(
+        "reproduce needs a checkout: there is no experiments/ here; run it in a clone of hydratron"
+    )
+
+
+def artifacts(folder: Path) -> list[Artifact]:
+    """Every artifact of `experiments/`, by name.  Raises HydratronError for an unreadable one."""
+    return [read_artifact(path.parent) for path in sorted(folder.glob(f"*/{PROFILES}"))]
+
+
+def find(name: str, known: list[Artifact]) -> Artifact:
+    """By folder name, or by its first word where only one begins with it: `fig6`.
+
+    Raises HydratronError.
+    """
+    exact = [a for a in known if a.name == name]
+    short = [a for a in known if a.name.startswith(f"{name}_")]
+    chosen = exact or short
+    if len(chosen) != 1:
+        names = ", ".join(a.name for a in known)
+        raise HydratronError(f"{name}: no such artifact; artifacts: {names}")
+    return chosen[0]
+
+
+def read_artifact(folder: Path) -> Artifact:
+    """What profiles.yaml declares.  Raises ConfigError for keys it must or must not have."""
+    file = folder / PROFILES
+    content = _read(file)
+    _check(file, "", content, needed={"title", "metrics", "profiles"}, optional={"settings"})
+    profiles = {
+        str(name): _profile(file, str(name), entry) for name, entry in content["profiles"].items()
+    }
+    settings = tuple(content.get("settings", ()))
+    return Artifact(folder, content["title"], tuple(content["metrics"]), settings, profiles)
+
+
+def _profile(file: Path, name: str, entry: dict[str, Any]) -> Profile:
+    _check(file, name, entry, {"about", "stages"}, {"judged", "gpus", "paths"})
+    stages = tuple(_stage(file, name, stage) for stage in entry["stages"])
+    return Profile(
+        name,
+        " ".join(entry["about"].split()),
+        stages,
+        entry.get("judged", True),
+        entry.get("gpus", 0),
+        tuple(entry.get("paths", ())),
+    )
+
+
+def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
+    _check(file, profile, entry, {"name", "overrides"}, {"sweeps", "pilot", "minutes"})
+    return Stage(
+        entry["name"],
+        tuple(entry["overrides"]),
+        tuple(tuple(sweep) for sweep in entry.get("sweeps", ())),
+        tuple(entry.get("pilot", ())),
+        entry.get("minutes"),
+    )
+
+
+def _check(file: Path, where: str, content: Any, needed: set[str], optional: set[str]) -> None:
+    keys = set(content) if isinstance(content, dict) else set()
+    wrong = [(key, "is missing") for key in sorted(needed - keys)]
+    wrong += [(key, "no such key") for key in sorted(keys - needed - optional)]
+    place = f"{file}: {where}." if where else f"{file}: "
+    if wrong:
+        raise ConfigError([Problem(f"{place}{key}", "", reason) for key, reason in wrong])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise HydratronError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise HydratronError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise HydratronError(f"{path}: key: value lines are expected")
+    return content

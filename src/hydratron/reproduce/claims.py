@@ -1,0 +1,119 @@
+"""experiments/README.md: the paper's claims one by one, with the verdicts that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hydratron.job import read_json, write_text
+from hydratron.reporting.verdict import Status
+from hydratron.reproduce.catalog import Artifact
+from hydratron.reproduce.results import FIGURE, VERDICT
+
+CLAIMS, README = "claims.yaml", "README.md"
+# The largest scale that was run speaks for a claim.
+ORDER = ("paper", "gpu", "small")
+BEGIN, END = "<!-- results: written by hydratron reproduce -->", "<!-- end of results -->"
+HEADER = """\
+# The paper's claims, one by one
+
+Written by `hydratron reproduce` from `claims.yaml` and the verdicts in `*/results/`; do not edit.
+A scaled-down run judges the direction of a claim at its own scale, never the published number.
+Figures, tables, curves and provenance lie in each artifact's `results/<profile>/`.
+
+| claim | where | published | ours | scale | verdict |
+|---|---|---|---|---|---|
+"""
+POPULAR = """
+## Where a popular summary differs from the paper
+
+| summary | paper | where |
+|---|---|---|
+"""
+
+
+def write_pages(folder: Path, artifacts: Sequence[Artifact]) -> None:
+    """experiments/README.md, and the results in each artifact's own README.md."""
+    write_text(folder / README, claims_page(folder, artifacts))
+    for artifact in artifacts:
+        own = artifact.folder / README
+        text = own.read_text(encoding="utf-8") if own.is_file() else ""
+        if BEGIN in text and END in text:
+            before, _, rest = text.partition(BEGIN)
+            after = rest.partition(END)[2]
+            write_text(own, f"{before}{BEGIN}\n{results_block(artifact)}{END}{after}")
+
+
+def claims_page(folder: Path, artifacts: Sequence[Artifact]) -> str:
+    """The whole page as Markdown."""
+    content = yaml.safe_load((folder / CLAIMS).read_text(encoding="utf-8"))
+    found = {artifact.name: judged(artifact) for artifact in artifacts}
+    text = HEADER
+    for entry in content["claims"]:
+        artifact = entry.get("artifact")
+        results = found.get(artifact) or {}
+        name = f"[{entry['claim']}]({artifact}/)" if artifact else entry["claim"]
+        for verdict in _chosen(results, entry.get("verdicts", [])):
+            status = f"**{verdict['status']}** ({verdict['aspect']})" if verdict else Status.NOT_RUN
+            cells = [
+                name,
+                entry["where"],
+                entry["published"],
+                _effect(verdict, entry.get("ours", "–")),
+                results.get("profile", "–") if verdict else "–",
+                status,
+            ]
+            text += _row(cells)
+    text += POPULAR
+    for entry in content["popular"]:
+        text += _row([entry["summary"], entry["paper"], entry["where"]])
+    return text
+
+
+def judged(artifact: Artifact) -> dict[str, Any] | None:
+    """verdict.json of the largest profile that was run and is judged; None without one."""
+    for name in ORDER:
+        profile = artifact.profiles.get(name)
+        found = read_json(artifact.results(name) / VERDICT)
+        if found is not None and profile is not None and profile.judged:
+            return found
+    return None
+
+
+def results_block(artifact: Artifact) -> str:
+    """The figure and the verdicts of the largest judged profile, as Markdown."""
+    found = judged(artifact)
+    if found is None:
+        return "Not run yet.\n"
+    profile = found["profile"]
+    text = f"Profile `{profile}`: {found['scale']}\n\n"
+    text += f"![{artifact.title}](results/{profile}/{FIGURE})\n\n"
+    text += "| claim | aspect | criterion | effect | verdict |\n|---|---|---|---|---|\n"
+    for verdict in found["verdicts"]:
+        cells = [verdict["claim"], verdict["aspect"], verdict["criterion"], _effect(verdict, "–")]
+        text += _row([*cells, f"**{verdict['status']}**"])
+    details = [f"- {v['name']}: {detail}\n" for v in found["verdicts"] for detail in v["details"]]
+    notes = [f"- {note}\n" for note in found["notes"]]
+    return text + ("\n" + "".join(details + notes) if details or notes else "")
+
+
+def _chosen(results: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any] | None]:
+    """The verdicts of these names; a claim without any is one row without a verdict."""
+    found = [verdict for verdict in results.get("verdicts", []) if verdict["name"] in names]
+    return found or [None]
+
+
+def _effect(verdict: dict[str, Any] | None, otherwise: str) -> str:
+    if verdict is None or verdict["effect"] is None:
+        return otherwise
+    text = f"{verdict['effect']:.3g} {verdict['unit']}".strip()
+    if verdict["interval"] is not None:
+        text += " [{:.3g}, {:.3g}]".format(*verdict["interval"])
+    return f"{text}, n {verdict['n']}"
+
+
+def _row(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |\n"

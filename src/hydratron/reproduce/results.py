@@ -1,0 +1,143 @@
+"""The committed results of one profile: written from runs, or again from their curves.csv."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from hydratron.job import write_json, write_text
+from hydratron.reporting.records import Run
+from hydratron.reporting.verdict import Verdict
+from hydratron.reproduce.catalog import ANALYZE, Artifact, Profile
+from hydratron.reproduce.collect import curves, provenance, read_curves
+from hydratron.reproduce.figure import Analysis
+from hydratron.reproduce.svg import svg
+
+CURVES, PROVENANCE, VERDICT = "curves.csv", "provenance.json", "verdict.json"
+TABLE, FIGURE, PAGE = "table.csv", "figure.svg", "figure.html"
+UNJUDGED = "the profile only shows that everything runs"
+# The last digits of a fit are those of the linear algebra library.
+DIGITS = 8
+STYLE = """\
+:root { color-scheme: light dark }
+body { margin: 0 auto; max-width: 1080px; padding: 24px; font: 15px/1.5 system-ui, sans-serif;
+  background: light-dark(#fff, #12141a); color: light-dark(#1b1d22, #e9eaee) }
+svg { width: 100%; height: auto }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px }
+th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
+  border-bottom: 1px solid light-dark(#dfe0e3, #30343f) }
+.soft { color: light-dark(#5c616b, #a1a7b4) }
+"""
+
+
+class Source(NamedTuple):
+    """What a profile's runs leave for its results."""
+
+    runs: Sequence[Run]
+    command: str
+
+
+def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Analysis:
+    """Write results/<profile>/ and return what was found.
+
+    Without a source everything but curves.csv and provenance.json is made again from curves.csv.
+    """
+    folder = artifact.results(profile.name)
+    if source is not None:
+        frame = curves(source.runs, artifact.metrics, artifact.settings)
+        write_text(folder / CURVES, frame.to_csv(index=False, lineterminator="\n"))
+        write_json(folder / PROVENANCE, provenance(artifact, source.runs, source.command))
+    # The file and not the frame: so that it gives the same results again.
+    analysis = analyse(artifact, read_curves(folder / CURVES))
+    verdicts = list(analysis.verdicts)
+    if not profile.judged:
+        verdicts = [verdict.not_run(UNJUDGED) for verdict in verdicts]
+    analysis = Analysis(analysis.figure, analysis.table, verdicts, analysis.notes)
+    write_json(folder / VERDICT, _rounded(_verdict(artifact, profile, analysis)))
+    table = analysis.table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
+    write_text(folder / TABLE, table)
+    write_text(folder / FIGURE, svg(analysis.figure))
+    write_text(folder / PAGE, page(artifact, profile, analysis))
+    return analysis
+
+
+def analyse(artifact: Artifact, frame: pd.DataFrame) -> Analysis:
+    """What the artifact's analyze.py makes of its curves and criteria."""
+    return _load(artifact.folder / ANALYZE)(frame, artifact.criteria())
+
+
+def _load(path: Path) -> Callable[[pd.DataFrame, dict[str, Any]], Analysis]:
+    spec = importlib.util.spec_from_file_location(f"hydratron_{path.parent.name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found: Callable[[pd.DataFrame, dict[str, Any]], Analysis] = module.analyze
+    return found
+
+
+def _verdict(artifact: Artifact, profile: Profile, analysis: Analysis) -> dict[str, Any]:
+    return {
+        "artifact": artifact.name,
+        "profile": profile.name,
+        "scale": profile.about,
+        "verdicts": [verdict.as_json() for verdict in analysis.verdicts],
+        "notes": list(analysis.notes),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(content) for key, content in value.items()}
+    return [_rounded(content) for content in value] if isinstance(value, list) else value
+
+
+def page(artifact: Artifact, profile: Profile, analysis: Analysis) -> str:
+    """Figure, verdicts and table as one HTML page without a script and without a network."""
+    verdicts = [
+        [str(v.status), v.claim.claim, v.aspect, v.claim.criterion, effect(v), "; ".join(v.details)]
+        for v in analysis.verdicts
+    ]
+    head = ["verdict", "claim", "aspect", "criterion", "effect", "details"]
+    cells = [[_cell(value) for value in row] for row in analysis.table.itertuples(index=False)]
+    notes = "".join(f"<p>{escape(note)}</p>" for note in analysis.notes)
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"<title>{escape(artifact.title)}</title>\n<style>\n{STYLE}</style>\n"
+        f"<h1>{escape(artifact.title)}</h1>\n"
+        f'<p class="soft">profile {escape(profile.name)}: {escape(profile.about)}</p>\n'
+        f"{svg(analysis.figure)}{notes}"
+        f"<h2>Verdicts</h2>\n{_table(head, verdicts)}"
+        f"<h2>Table</h2>\n{_table(list(map(str, analysis.table.columns)), cells)}</html>\n"
+    )
+
+
+def effect(verdict: Verdict) -> str:
+    """`0.29 nats [0.25, 0.33], n 3`, or a dash."""
+    if verdict.effect is None:
+        return f"–, n {verdict.n}"
+    text = f"{verdict.effect:.3g} {verdict.claim.unit}".strip()
+    if verdict.interval is not None:
+        text += " [{:.3g}, {:.3g}]".format(*verdict.interval)
+    return f"{text}, n {verdict.n}"
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>\n" for row in rows
+    )
+    return f"<table>\n<tr>{titles}</tr>\n{body}</table>\n"

@@ -1,0 +1,120 @@
+"""What a profile runs: its sweeps as overrides of `hydratron train -m`, and how far they are."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydratron.config.cost import training_flops
+from hydratron.config.plan import plan
+from hydratron.job import JobFolder
+from hydratron.launch.provenance import hardware
+from hydratron.launch.run import FINAL, finished
+from hydratron.reproduce.catalog import PILOT, Artifact, Profile, Stage
+from hydratron.reproduce.pilot import best_rates
+
+OUTPUTS = Path("outputs/reproduce")
+# The small runs' cosine ends at this share of the peak rate.
+FINAL_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One call of `hydratron train -m`.  `jobs` are the folders of its jobs.
+
+    `work` and `left` are FLOPs: of all jobs, and of those that are not finished.
+    """
+
+    overrides: tuple[str, ...]
+    jobs: tuple[Path, ...]
+    work: float
+    left: float
+
+    def command(self) -> str:
+        return shlex.join(["hydratron", "train", "-m", *self.overrides])
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage and its sweeps, in the order in which they run."""
+
+    stage: Stage
+    sweeps: tuple[Sweep, ...]
+
+    @property
+    def jobs(self) -> list[Path]:
+        return [job for sweep in self.sweeps for job in sweep.jobs]
+
+    @property
+    def minutes(self) -> float | None:
+        """What is left of the measured time, by the work left."""
+        if self.stage.minutes is None:
+            return None
+        work = sum(sweep.work for sweep in self.sweeps)
+        return self.stage.minutes * sum(sweep.left for sweep in self.sweeps) / work
+
+
+def sweep_lines(artifact: Artifact, profile: Profile, stage: Stage) -> list[tuple[str, ...]]:
+    """The overrides of each sweep of a stage, its folder included."""
+    entries = list(stage.sweeps)
+    if stage.pilot:
+        rates = best_rates(artifact.folder / PILOT, stage.pilot)
+        for model, rate in rates.items():
+            lowest = float(f"{FINAL_RATE * rate:.6g}")
+            entries.append((f"model={model}", f"optim.lr={rate!r}", f"schedule.min_lr={lowest!r}"))
+    folder = OUTPUTS / artifact.name / profile.name / stage.name
+    common = (*stage.overrides, f"hydra.sweep.dir={folder}")
+    return [(*entry, *common) for entry in entries or [()]]
+
+
+def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
+    """Every job of a profile, composed and validated.
+
+    Raises ConfigError for what is wrong, JobError where a folder holds another job.
+    """
+    planned = []
+    for stage in profile.stages:
+        sweeps = []
+        for lines in sweep_lines(artifact, profile, stage):
+            found = plan(lines, multirun=True)
+            folders = found.job_folders(found.folder)
+            work = [training_flops(job.config) for job in found.jobs]
+            left = [
+                0.0 if finished(job.config, folder) else flops
+                for job, folder, flops in zip(found.jobs, folders, work, strict=True)
+            ]
+            sweeps.append(Sweep(lines, tuple(folders), sum(work), sum(left)))
+        planned.append(PlannedStage(stage, tuple(sweeps)))
+    return planned
+
+
+def lacking(profile: Profile) -> list[str]:
+    """What this machine does not have and the profile needs; empty when it can run here."""
+    found = []
+    gpus = len(hardware()["gpus"])
+    if gpus < profile.gpus:
+        found.append(f"{profile.gpus} GPU{'s' * (profile.gpus > 1)} (here: {gpus})")
+    return found + [f"{path} (not there)" for path in profile.paths if not Path(path).exists()]
+
+
+def run_stages(
+    planned: Sequence[PlannedStage], train: Callable[[list[str]], int], stop: Callable[[int], bool]
+) -> int:
+    """Run every sweep through `train`, the finished jobs skipped; 0, or the code that stopped it.
+
+    A sweep with failed or diverged jobs does not stop the others: `unfinished` tells them apart.
+    """
+    for stage in planned:
+        for sweep in stage.sweeps:
+            code = train(["-m", *sweep.overrides])
+            if stop(code):
+                return code
+    return 0
+
+
+def unfinished(planned: Sequence[PlannedStage]) -> list[str]:
+    """One line for every job without an outcome; a diverged job has one."""
+    states = ((job, JobFolder(job).status()) for stage in planned for job in stage.jobs)
+    return [f"job {job} {state}" for job, state in states if state not in FINAL]

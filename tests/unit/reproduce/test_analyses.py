@@ -1,0 +1,139 @@
+"""The committed analyses on planted curves: each verdict follows from what was planted."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from hydratron.config.folders import conf_dir
+from hydratron.reproduce.catalog import Artifact, artifacts
+from hydratron.reproduce.figure import Analysis
+from hydratron.reproduce.results import analyse
+
+KNOWN = {a.name: a for a in artifacts(conf_dir().parent / "experiments")}
+FIG6, GATE = KNOWN["fig6_gpt_scaling"], KNOWN["tp_equivalence"]
+BLOCKS = {"gpt_pico": 400_000, "gpt_nano": 1_800_000, "gpt_micro": 4_700_000}
+TOKENS = (0, 1000, 2000, 3000, 4000)
+
+
+def who(artifact: Artifact, **identity: Any) -> dict[str, Any]:
+    given = {"run": "r", "status": "completed", "parallel": "single", "parameters": 1, "blocks": 1}
+    return given | dict.fromkeys(artifact.settings, 1e-3) | identity
+
+
+def sizes(
+    finals: dict[str, tuple[float, ...]], diverged: tuple[str, int] | None = None
+) -> Analysis:
+    """Straight curves from 7 at no tokens to each model's final loss in seeds 1, 2, ..."""
+    rows = []
+    for model, losses in finals.items():
+        for seed, loss in enumerate(losses, 1):
+            status = "diverged" if (model, seed) == diverged else "completed"
+            run = f"{model}-s{seed}"
+            identity = who(
+                FIG6, run=run, model=model, seed=seed, status=status, blocks=BLOCKS[model]
+            )
+            for tokens in TOKENS:
+                value = 7 + (loss - 7) * tokens / TOKENS[-1]
+                position = {"step": tokens // 100, "tokens": tokens, "val/loss": value}
+                rows.append(identity | position)
+    return analyse(FIG6, pd.DataFrame(rows))
+
+
+def statuses(analysis: Analysis) -> dict[str, str]:
+    return {verdict.claim.name: str(verdict.status) for verdict in analysis.verdicts}
+
+
+def law() -> dict[str, tuple[float, ...]]:
+    """Losses 10 N^-b with b 0.05, 0.06 and 0.07 in the three seeds."""
+    return {model: tuple(10 * n**-b for b in (0.05, 0.06, 0.07)) for model, n in BLOCKS.items()}
+
+
+def test_an_order_that_was_planted() -> None:
+    analysis = sizes(law())
+    assert statuses(analysis) == {
+        "order": "REPRODUCED",
+        "faster": "REPRODUCED",
+        "law": "REPRODUCED",
+        "exponent": "INCONCLUSIVE",
+    }
+    order, faster, exponent, _ = analysis.verdicts
+    finals = law()
+    gaps = [finals["gpt_nano"][i] - finals["gpt_micro"][i] for i in range(3)]
+    assert order.effect == pytest.approx(sum(gaps) / 3)
+    # A straight line reaches 7 - d after d / (its own fall) of the tokens.
+    saved = [1 - (7 - finals["gpt_pico"][i]) / (7 - finals["gpt_nano"][i]) for i in range(3)]
+    assert faster.effect == pytest.approx(sum(saved) / 3)
+    assert exponent.effect == pytest.approx(0.06)
+    assert analysis.table["model"].tolist() == list(BLOCKS)
+    assert analysis.table["val/loss"].tolist() == pytest.approx(
+        [sum(losses) / 3 for losses in finals.values()]
+    )
+    assert analysis.notes == []
+
+
+def test_a_reversed_order() -> None:
+    reversed_losses = dict(zip(BLOCKS, reversed(law().values()), strict=True))
+    found = statuses(sizes(reversed_losses))
+    assert found["order"] == found["faster"] == found["law"] == "NOT REPRODUCED"
+
+
+def test_one_seed_against_it_is_enough() -> None:
+    finals = law() | {"gpt_micro": (4.0, 4.0, 6.9)}
+    order = sizes(finals).verdicts[0]
+    assert (str(order.status), order.details[-1]) == ("NOT REPRODUCED", "not in seeds 3")
+
+
+def test_a_diverged_run_counts_against_it_and_is_named() -> None:
+    analysis = sizes(law(), diverged=("gpt_pico", 2))
+    found = statuses(analysis)
+    assert found["order"] == found["faster"] == "NOT REPRODUCED"
+    assert found["law"] == "INCONCLUSIVE"
+    assert "left out, a run diverged: 1 of 3 seeds" in analysis.verdicts[2].details
+    assert analysis.notes == ["diverged: gpt_pico-s2"]
+    assert analysis.table["diverged"].tolist() == [1, 0, 0]
+
+
+def test_two_seeds_are_too_few() -> None:
+    finals = {model: losses[:2] for model, losses in law().items()}
+    assert set(statuses(sizes(finals)).values()) == {"INCONCLUSIVE"}
+
+
+def degrees(**planted: Any) -> Analysis:
+    """Four degrees that agree to 1e-7; `tp2={3: 1e-4}` plants a difference at step 3."""
+    rows = []
+    for parallel in ("single", "tp2", "tp4", "dp2"):
+        for step in range(1, 6):
+            far = planted.get(parallel, {}).get(step, 1e-7 if parallel != "single" else 0.0)
+            identity = who(GATE, parallel=parallel, model="gpt_nano", seed=1, step=step)
+            norm = 2.0 / step * (1 + far)
+            rows.append(identity | {"tokens": step, "train/loss": 5.0, "grad_norm": norm})
+    return analyse(GATE, pd.DataFrame(rows))
+
+
+def test_degrees_that_agree() -> None:
+    tensor, data = degrees().verdicts
+    assert str(tensor.status) == str(data.status) == "REPRODUCED"
+    assert (tensor.n, data.n) == (20, 10)
+    assert tensor.effect == pytest.approx(1e-7)
+
+
+@pytest.mark.parametrize("far", [1.1e-5, -2e-5, math.nan])
+def test_one_step_beyond_the_bound(far: float) -> None:
+    analysis = degrees(tp4={3: far})
+    assert statuses(analysis) == {"tensor": "NOT REPRODUCED", "data": "REPRODUCED"}
+    assert analysis.table["within the bound"].tolist() == [True, False, True]
+
+
+def test_a_run_that_stopped_early_is_infinitely_far() -> None:
+    rows = degrees().figure.panels[0].lines[0]
+    assert len(rows.x) == 5
+    frame = pd.DataFrame(
+        who(GATE, parallel=p, model="m", seed=1, step=s) | {"train/loss": 1.0, "grad_norm": 1.0}
+        for p, last in (("single", 3), ("tp2", 2), ("dp2", 3))
+        for s in range(1, last + 1)
+    )
+    assert statuses(analyse(GATE, frame)) == {"tensor": "NOT REPRODUCED", "data": "REPRODUCED"}
