@@ -47,9 +47,7 @@ def prepared_folder(
         with IndexedDatasetWriter(path / name, token_dtype(vocab_size)) as writer:
             for document in documents:
                 writer.add_document(document)
-        written = IndexedDataset(path / name)
-        counts = written.documents, len(written), written.tokens
-        entries[name] = DatasetEntry(*counts, sha256=hashes(path / name))
+        entries[name] = DatasetEntry.of(IndexedDataset(path / name), hashes(path / name))
     (path / TOKENIZER).write_text(tokenizer)
     manifest = Manifest(
         level=level,

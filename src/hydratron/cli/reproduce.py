@@ -43,8 +43,13 @@ def run(argv: Sequence[str]) -> int:
         return _list([find(args.name, known)] if args.name else known)
     artifact = find(args.name, known)
     profile = artifact.profile(args.profile)
-    code = 0 if args.analyze_only else _train(artifact, profile)
-    return code or _conclude(folder, known, artifact, profile, args.analyze_only)
+    if args.analyze_only:
+        return _conclude(folder, known, artifact, profile, None)
+    from hydratron.reproduce.stages import plan_stages
+
+    planned = plan_stages(artifact, profile)
+    code = _train(artifact, profile, planned)
+    return code or _conclude(folder, known, artifact, profile, planned)
 
 
 def _list(known: Sequence[Artifact]) -> int:
@@ -75,11 +80,10 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
     return f"{text}, about {sum(known):.0f} min"
 
 
-def _train(artifact: Artifact, profile: Profile) -> int:
+def _train(artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage]) -> int:
     from hydratron.cli import train
-    from hydratron.reproduce.stages import lacking, plan_stages, run_stages, unfinished
+    from hydratron.reproduce.stages import lacking, run_stages, unfinished
 
-    planned = plan_stages(artifact, profile)
     print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
     missing = lacking(profile)
     if missing:
@@ -100,17 +104,17 @@ def _conclude(
     known: Sequence[Artifact],
     artifact: Artifact,
     profile: Profile,
-    analyze_only: bool,
+    planned: Sequence[PlannedStage] | None,
 ) -> int:
+    """Results from the planned jobs, or without them again from those that are committed."""
     from hydratron.reproduce.claims import write_pages
     from hydratron.reproduce.results import Source, publish
 
     source = None
-    if not analyze_only:
+    if planned is not None:
         from hydratron.reporting.records import read_run
-        from hydratron.reproduce.stages import plan_stages
 
-        jobs = [job for stage in plan_stages(artifact, profile) for job in stage.jobs]
+        jobs = [job for stage in planned for job in stage.jobs]
         command = f"hydratron reproduce {artifact.name} --profile {profile.name}"
         source = Source([read_run(job) for job in jobs], command)
     analysis = publish(artifact, profile, source)

@@ -15,6 +15,7 @@ from hydratron.job import JobFolder, read_json
 if TYPE_CHECKING:
     from hydratron.config.plan import Plan
     from hydratron.config.schema import Config
+    from hydratron.data.corpus import Corpus
 
 
 def build_parser() -> Parser:
@@ -85,13 +86,15 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     from hydratron.data.samples.assemble import training_samples, validation_samples
 
     folders: dict[str, str] = {}
+    opened: dict[str, Corpus] = {}
     problems: dict[str, Problem] = {}
     for config in configs:
         key = _data_key(config)
         if key not in folders:
             given = config.data.prepared
             folders[key] = given or str(prepare(config.data, config.tokenizer, progress=True))
-        corpus = open_corpus(folders[key])
+            opened[key] = open_corpus(folders[key])
+        corpus = opened[key]
         found = requirements.problems(corpus, config)
         problems.update((str(problem), problem) for problem in found)
         if not found and config.resume is None:

@@ -153,10 +153,10 @@ def _part(part: Mapping[str, Any], sentences: bool) -> Part:
 def open_entry(prefix: str | Path, entry: DatasetEntry) -> IndexedDataset:
     """A token file that still has the counts which were written down; else DataError."""
     dataset = IndexedDataset(prefix)
-    found = dataset.documents, len(dataset), dataset.tokens
-    if found != (entry.documents, entry.sequences, entry.tokens):
+    found = DatasetEntry.of(dataset, entry.sha256)
+    if found != entry:
         told = f"{entry.documents} documents, {entry.sequences} sequences, {entry.tokens} tokens"
-        now = f"{found[0]}, {found[1]} and {found[2]}"
+        now = f"{found.documents}, {found.sequences} and {found.tokens}"
         problem = Problem("token file", prefix, f"had {told} when it was prepared, now {now}")
         raise DataError([problem])
     return dataset

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydratron.data.indexed import IndexedDataset
 from hydratron.errors import DataError, Problem
 from hydratron.job import read_json, write_json
 
@@ -28,6 +29,11 @@ class DatasetEntry:
     sequences: int
     tokens: int
     sha256: Mapping[str, str]
+
+    @classmethod
+    def of(cls, dataset: IndexedDataset, sha256: Mapping[str, str]) -> DatasetEntry:
+        """What an open token file is, with the hashes that are known."""
+        return cls(dataset.documents, len(dataset), dataset.tokens, sha256)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from typing import Any
 
 from hydratron.config.schema import DataConfig, TokenizerConfig
 from hydratron.data.corpus import open_corpus
+from hydratron.data.folders import locked, remove_leftovers, replacing
 from hydratron.data.manifest import DOCUMENT, FORMAT, SENTENCE, SPLITS, TRAIN
 from hydratron.data.preparer.blocks import Fragment, gather
 from hydratron.data.preparer.build import Plan, fill
-from hydratron.data.preparer.folders import locked, remove_leftovers, replacing
 from hydratron.data.preparer.pool import usable_cores
 from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
 from hydratron.data.progress import LateProgress

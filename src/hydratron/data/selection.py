@@ -6,16 +6,14 @@ the split string nor the tokenizer.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from hydratron.config.schema import DataConfig, TokenizerConfig
 from hydratron.data.corpus import SELECTION, SELECTION_FORMAT, Part, open_entry
+from hydratron.data.folders import locked, replacing
 from hydratron.data.indexed import IndexedDataset, idx_path
 from hydratron.data.manifest import (
     MANIFEST,
@@ -26,6 +24,7 @@ from hydratron.data.manifest import (
     Manifest,
     read_manifest,
 )
+from hydratron.data.progress import LateProgress
 from hydratron.data.samples.split import split_bounds
 from hydratron.errors import DataError, Problem
 from hydratron.hashing import file_sha256, json_sha256
@@ -106,8 +105,7 @@ def find(place: str, key: str) -> TokenSet:
     if dataset.dtype.kind == "f":
         _refuse(key, place, f"holds {dataset.dtype}, not tokens")
     # The tokens themselves may be larger than what can be read before every job.
-    counts = dataset.documents, len(dataset), dataset.tokens
-    entry = DatasetEntry(*counts, {"idx": file_sha256(idx_path(path))})
+    entry = DatasetEntry.of(dataset, {"idx": file_sha256(idx_path(path))})
     return TokenSet(place, path, dataset, entry, None)
 
 
@@ -126,10 +124,9 @@ def _check_level(one: TokenSet, key: str, sentences: bool) -> None:
 def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> Vocabulary:
     asked = None
     if config.kind != "prepared":
-        from hydratron.data.tokenizer import open_bert, open_gpt2
+        from hydratron.data.preparer.tokenize import OPENERS
 
-        opener = {"gpt2": open_gpt2, "bert": open_bert}[config.kind]
-        tokenizer = opener(config.path)
+        tokenizer = OPENERS[config.kind](config.path)
         asked = Vocabulary(
             tokenizer.vocab_size, tokenizer.eod, tokenizer.sha256, tokenizer.to_json()
         )
@@ -199,17 +196,12 @@ def _write(cache: Path, content: dict[str, Any], tokenizer: str) -> Path:
     if (folder / SELECTION).is_file():
         return folder
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=cache, prefix=f".{folder.name}.", suffix=".tmp"))
-        try:
-            (temporary / TOKENIZER).write_text(tokenizer)
-            write_json(temporary / SELECTION, content)
-            temporary.chmod(0o755)
+        with LateProgress(False) as bar, locked(folder, bar):
             # Another process may have just made the same one.
-            with suppress(OSError):
-                temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            if not (folder / SELECTION).is_file():
+                with replacing(folder) as building:
+                    (building / TOKENIZER).write_text(tokenizer)
+                    write_json(building / SELECTION, content)
     except OSError as error:
         _refuse("data.cache_dir", str(cache), f"cannot be written: {error.strerror or error}")
     return folder

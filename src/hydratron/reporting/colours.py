@@ -51,8 +51,7 @@ class Colouring:
 
 def styles(runs: Sequence[Run]) -> list[Style]:
     """One style per run."""
-    ranks = {run.parallel: (math.prod(run.sizes), run.parallel) for run in runs}
-    dashes = {label: i for i, label in enumerate(sorted(ranks, key=ranks.__getitem__))}
+    dashes = {label: i for i, label in enumerate(_degrees(runs))}
     return [Style(run.parallel, dashes[run.parallel]) for run in runs]
 
 
@@ -62,10 +61,9 @@ def colourings(runs: Sequence[Run]) -> list[Colouring]:
     found = [_by_size("variant", runs, variants(runs))]
     if "model.name" in keys:
         found.append(_by_size("model", runs, [run.model for run in runs]))
-    if len({run.parallel for run in runs}) > 1:
-        order = {run.parallel: (math.prod(run.sizes), run.parallel) for run in runs}
-        labels = [run.parallel for run in runs]
-        found.append(_colouring("parallel", labels, sorted(order, key=order.__getitem__)))
+    degrees = _degrees(runs)
+    if len(degrees) > 1:
+        found.append(_colouring("parallel", [run.parallel for run in runs], degrees))
     degree = PARALLEL - {"trainer.micro_batch_size"}
     found += [_by_value(k, runs) for k in keys if k != "model.name" and k not in degree]
     # The model is offered once: where the variants are the models they are the same.
@@ -79,6 +77,12 @@ def palette(count: int, *, scale: bool = False) -> tuple[str, ...]:
         return tuple(f"var(--c{i})" for i in SPREAD[count - 1])
     light, dark = (_ramp(RAMPS[scheme], count) for scheme in ("light", "dark"))
     return tuple(f"light-dark({a}, {b})" for a, b in zip(light, dark, strict=True))
+
+
+def _degrees(runs: Sequence[Run]) -> list[str]:
+    """The parallel degrees from the fewest ranks up."""
+    ranks = {run.parallel: (math.prod(run.sizes), run.parallel) for run in runs}
+    return sorted(ranks, key=ranks.__getitem__)
 
 
 def _by_size(key: str, runs: Sequence[Run], labels: Sequence[str]) -> Colouring:

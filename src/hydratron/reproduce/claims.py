@@ -11,7 +11,7 @@ import yaml
 from hydratron.job import read_json, write_text
 from hydratron.reporting.verdict import Status
 from hydratron.reproduce.catalog import Artifact
-from hydratron.reproduce.results import FIGURE, VERDICT
+from hydratron.reproduce.results import FIGURE, VERDICT, effect_text
 
 CLAIMS, README = "claims.yaml", "README.md"
 # The largest scale that was run speaks for a claim.
@@ -109,10 +109,7 @@ def _chosen(results: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any
 def _effect(verdict: dict[str, Any] | None, otherwise: str) -> str:
     if verdict is None or verdict["effect"] is None:
         return otherwise
-    text = f"{verdict['effect']:.3g} {verdict['unit']}".strip()
-    if verdict["interval"] is not None:
-        text += " [{:.3g}, {:.3g}]".format(*verdict["interval"])
-    return f"{text}, n {verdict['n']}"
+    return effect_text(*(verdict[key] for key in ("effect", "unit", "interval", "n")))
 
 
 def _row(cells: Sequence[Any]) -> str:

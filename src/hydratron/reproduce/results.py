@@ -123,10 +123,15 @@ def effect(verdict: Verdict) -> str:
     """`0.29 nats [0.25, 0.33], n 3`, or a dash."""
     if verdict.effect is None:
         return f"–, n {verdict.n}"
-    text = f"{verdict.effect:.3g} {verdict.claim.unit}".strip()
-    if verdict.interval is not None:
-        text += " [{:.3g}, {:.3g}]".format(*verdict.interval)
-    return f"{text}, n {verdict.n}"
+    return effect_text(verdict.effect, verdict.claim.unit, verdict.interval, verdict.n)
+
+
+def effect_text(value: float, unit: str, interval: Sequence[float] | None, n: int) -> str:
+    """The same of its parts, as verdict.json has them."""
+    text = f"{value:.3g} {unit}".strip()
+    if interval is not None:
+        text += " [{:.3g}, {:.3g}]".format(*interval)
+    return f"{text}, n {n}"
 
 
 def _cell(value: Any) -> str:

@@ -3,7 +3,7 @@
 from hydratron.data.indexed.format import bin_path, idx_path, token_dtype
 from hydratron.data.indexed.merge import merge
 from hydratron.data.indexed.reader import IndexedDataset
-from hydratron.data.indexed.verify import hashes, verify
+from hydratron.data.indexed.verify import hashes, outside_vocabulary, verify
 from hydratron.data.indexed.writer import IndexedDatasetWriter
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "hashes",
     "idx_path",
     "merge",
+    "outside_vocabulary",
     "token_dtype",
     "verify",
 ]

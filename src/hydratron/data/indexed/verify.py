@@ -77,7 +77,7 @@ class _TokenCheck:
 
     def add(self, tokens: npt.NDArray[Any]) -> None:
         """The next tokens of the file."""
-        wrong = _outside(tokens, self.vocab_size)
+        wrong = outside_vocabulary(tokens, self.vocab_size)
         if wrong is not None:
             if not self.wrong:
                 position = int(wrong.argmax())
@@ -98,8 +98,10 @@ class _TokenCheck:
         return [Problem("token file", bin_path(self.dataset.prefix), expected)]
 
 
-def _outside(tokens: npt.NDArray[Any], vocab_size: int) -> npt.NDArray[np.bool_] | None:
-    """Where a token is no id of the vocabulary; None when that is nowhere."""
+def outside_vocabulary(tokens: npt.NDArray[Any], vocab_size: int) -> npt.NDArray[np.bool_] | None:
+    """Where a token is no id of the vocabulary; None when that is nowhere, also without tokens."""
+    if not tokens.size:
+        return None
     if tokens.dtype.kind == "f":
         # Written so that what is not a number is outside too.
         wrong = ~((tokens >= 0) & (tokens < vocab_size) & (tokens == np.floor(tokens)))

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hydratron.data.folders import locked, replacing
 from hydratron.data.manifest import SENTENCE, Manifest
 from hydratron.data.preparer.blocks import file_blocks
 from hydratron.data.preparer.build import Plan, fill
 from hydratron.data.preparer.existing import check_output, describe, is_prepared, same
-from hydratron.data.preparer.folders import locked, replacing
 from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
 from hydratron.data.progress import LateProgress
 from hydratron.data.text import next_boundary

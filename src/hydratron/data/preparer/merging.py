@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydratron.data.corpus import open_entry
+from hydratron.data.folders import locked, replacing
 from hydratron.data.indexed import IndexedDataset, bin_path, hashes, idx_path, merge
 from hydratron.data.manifest import (
     TOKENIZER,
@@ -17,7 +18,6 @@ from hydratron.data.manifest import (
     write_manifest,
 )
 from hydratron.data.preparer.existing import check_output, manifest_of
-from hydratron.data.preparer.folders import locked, replacing
 from hydratron.data.progress import LateProgress
 from hydratron.errors import DataError, Problem
 
@@ -74,9 +74,7 @@ def _merged(sources: Sequence[Path], manifests: Sequence[Manifest], folder: Path
     first = manifests[0]
     entries = {}
     for name in first.datasets:
-        dataset = IndexedDataset(folder / name)
-        counts = dataset.documents, len(dataset), dataset.tokens
-        entries[name] = DatasetEntry(*counts, hashes(folder / name))
+        entries[name] = DatasetEntry.of(IndexedDataset(folder / name), hashes(folder / name))
     parts = [
         {"name": source.name, "datasets": {n: asdict(e) for n, e in manifest.datasets.items()}}
         for source, manifest in zip(sources, manifests, strict=True)

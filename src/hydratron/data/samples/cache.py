@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from hydratron.data.folders import replacing
 from hydratron.hashing import json_sha256
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -67,18 +66,11 @@ def _map(path: Path) -> npt.NDArray[Any]:
 
 
 def _write(entry: Path, identity: Mapping[str, Any], arrays: Arrays) -> Arrays:
-    temporary = Path(tempfile.mkdtemp(dir=entry.parent, prefix=f".{entry.name}."))
-    try:
+    with replacing(entry) as building:
         for name, values in arrays.items():
-            np.save(temporary / f"{name}.npy", values, allow_pickle=False)
+            np.save(building / f"{name}.npy", values, allow_pickle=False)
         content = {"identity": identity, "arrays": _shapes(arrays)}
-        (temporary / CONTENT).write_text(json.dumps(content, indent=2) + "\n")
-        temporary.chmod(0o755)
-        if entry.exists():  # Damaged, as `_read` found.
-            shutil.rmtree(entry)
-        temporary.rename(entry)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        (building / CONTENT).write_text(json.dumps(content, indent=2) + "\n")
     # Mapped, so that processes share the pages and what was built can be freed.
     return _read(entry) or arrays
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hydratron.data.indexed import IndexedDataset, bin_path
+from hydratron.data.indexed import IndexedDataset, bin_path, outside_vocabulary
 from hydratron.errors import DataError, Problem
 
 # A last epoch that is used for less than this share is shuffled apart from the full ones.
@@ -138,11 +138,10 @@ def check_tokens(
     vocab_size: int,
 ) -> None:
     """Raise DataError if one of the tokens from `offset` on is no entry of the vocabulary."""
-    # Seen as unsigned, a negative number is too large as well.
-    unsigned = tokens.view(f"u{tokens.dtype.itemsize}")
-    if not tokens.size or unsigned.max() < vocab_size:
+    outside = outside_vocabulary(tokens, vocab_size)
+    if outside is None:
         return
-    at = int(np.argmax(unsigned >= vocab_size))
+    at = int(outside.argmax())
     document = dataset.document_of(sequence)
     raise DataError(
         [

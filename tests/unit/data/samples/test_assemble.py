@@ -142,7 +142,9 @@ def open_train(corpus: Corpus):  # type: ignore[no-untyped-def]
     return IndexedDataset(corpus.path / "train")
 
 
-@pytest.mark.parametrize(("dtype", "value"), [("<i4", -1), ("<i4", 70000), ("<u2", 65535)])
+@pytest.mark.parametrize(
+    ("dtype", "value"), [("i1", -1), ("<i4", -1), ("<i4", 70000), ("<u2", 65535)]
+)
 def test_negative_and_huge_tokens_are_found(tmp_path: Path, dtype: str, value: int) -> None:
     from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter
 

@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from hydratron.data.progress import LateProgress
+if TYPE_CHECKING:  # A rank has no progress bar, and need not have rich.
+    from hydratron.data.progress import LateProgress
 
 POLL_SECONDS = 0.2
 # Of `tempfile.mkdtemp`: the name of the folder in the making, then eight characters.

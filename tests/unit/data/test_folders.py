@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.data.preparer.folders import locked, remove_leftovers, replacing
+from hydratron.data.folders import locked, remove_leftovers, replacing
 from hydratron.data.progress import LateProgress
 
 
