@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from hydratron.reporting.verdict import Claim, Verdict, below_bound
+from hydratron.reproduce.draw import number
 from hydratron.reproduce.figure import Analysis, Figure, Line, Panel
-from hydratron.reproduce.svg import number
 
 SINGLE = "single"
 TITLES = {"train/loss": "training loss", "grad_norm": "gradient norm"}

@@ -15,8 +15,8 @@ from hydratron.reporting.records import Run
 from hydratron.reporting.verdict import Verdict
 from hydratron.reproduce.catalog import ANALYZE, Artifact, Profile
 from hydratron.reproduce.collect import curves, provenance, read_curves
+from hydratron.reproduce.draw import svg
 from hydratron.reproduce.figure import Analysis
-from hydratron.reproduce.svg import svg
 
 CURVES, PROVENANCE, VERDICT = "curves.csv", "provenance.json", "verdict.json"
 TABLE, FIGURE, PAGE = "table.csv", "figure.svg", "figure.html"
@@ -27,6 +27,7 @@ STYLE = """\
 :root { color-scheme: light dark }
 body { margin: 0 auto; max-width: 1080px; padding: 24px; font: 15px/1.5 system-ui, sans-serif;
   background: light-dark(#fff, #12141a); color: light-dark(#1b1d22, #e9eaee) }
+figure { margin: 0; padding: 12px; background: #fff; border-radius: 6px }
 svg { width: 100%; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px }
 th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
@@ -61,8 +62,9 @@ def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Anal
     write_json(folder / VERDICT, _rounded(_verdict(artifact, profile, analysis)))
     table = analysis.table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
     write_text(folder / TABLE, table)
-    write_text(folder / FIGURE, svg(analysis.figure))
-    write_text(folder / PAGE, page(artifact, profile, analysis))
+    drawn = svg(analysis.figure)
+    write_text(folder / FIGURE, drawn)
+    write_text(folder / PAGE, page(artifact, profile, analysis, drawn))
     return analysis
 
 
@@ -99,8 +101,11 @@ def _rounded(value: Any) -> Any:
     return [_rounded(content) for content in value] if isinstance(value, list) else value
 
 
-def page(artifact: Artifact, profile: Profile, analysis: Analysis) -> str:
-    """Figure, verdicts and table as one HTML page without a script and without a network."""
+def page(artifact: Artifact, profile: Profile, analysis: Analysis, drawn: str) -> str:
+    """Figure, verdicts and table as one HTML page without a script and without a network.
+
+    `drawn` is the figure as SVG.
+    """
     verdicts = [
         [str(v.status), v.claim.claim, v.aspect, v.claim.criterion, effect(v), "; ".join(v.details)]
         for v in analysis.verdicts
@@ -113,7 +118,7 @@ def page(artifact: Artifact, profile: Profile, analysis: Analysis) -> str:
         f"<title>{escape(artifact.title)}</title>\n<style>\n{STYLE}</style>\n"
         f"<h1>{escape(artifact.title)}</h1>\n"
         f'<p class="soft">profile {escape(profile.name)}: {escape(profile.about)}</p>\n'
-        f"{svg(analysis.figure)}{notes}"
+        f'<figure role="img" aria-label="{escape(analysis.figure.title)}">{drawn}</figure>{notes}'
         f"<h2>Verdicts</h2>\n{_table(head, verdicts)}"
         f"<h2>Table</h2>\n{_table(list(map(str, analysis.table.columns)), cells)}</html>\n"
     )

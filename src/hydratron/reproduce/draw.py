@@ -1,0 +1,147 @@
+"""A figure as SVG by matplotlib, fit to print, and the same bytes whenever it is drawn again."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from hydratron.reproduce.figure import Figure, Line, Panel
+
+WIDTH, HEIGHT = 9.6, 4.2  # inches
+# The dashboard's palette on white.
+COLOURS = ("#2a55d0", "#df8600", "#0b9db8", "#b33f0b", "#75386b", "#25074f")
+INK, SOFT, GRID = "#1b1d22", "#5c616b", "#e4e5e8"
+STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": SOFT,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": SOFT,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "font.size": 9,
+    "grid.color": GRID,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    # Letters as outlines look the same without the font; the salt makes names of parts constant.
+    "svg.fonttype": "path",
+    "svg.hashsalt": "hydratron",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "ytick.left": False,
+}
+# What matplotlib would say of itself and of the date.
+METADATA = ("Creator", "Date", "Format", "Type")
+DIGITS = 6
+
+
+def number(value: float) -> str:
+    """A tick's text: 2M, 0.5, 1e-6."""
+    if value == 0:
+        return "0"
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.{DIGITS}g}{unit}"
+    if abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.0e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.{DIGITS}g}"
+
+
+def svg(figure: Figure) -> str:
+    """The whole document, without the XML header that HTML does not allow inside a page."""
+    # From the defaults, so that nobody's matplotlibrc changes a committed figure.
+    with style.context(["default", STYLE]):
+        text = io.StringIO()
+        canvas(figure).savefig(text, format="svg", metadata=dict.fromkeys(METADATA))
+    drawn = text.getvalue()
+    return drawn[drawn.index("<svg") :]
+
+
+def canvas(figure: Figure) -> Canvas:
+    """The figure as matplotlib has it; one pair of axes per panel, in their order."""
+    drawn = Canvas(figsize=(WIDTH, HEIGHT), layout="constrained")
+    drawn.suptitle(figure.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    widths = [panel.width for panel in figure.panels]
+    places = drawn.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
+    for axes, panel in zip(places, figure.panels, strict=True):
+        _panel(axes, panel)
+    return drawn
+
+
+def _panel(axes: Axes, panel: Panel) -> None:
+    axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
+    for line in panel.lines:
+        _line(axes, line, panel.y_log)
+    if panel.rule is not None:
+        level, label = panel.rule
+        axes.axhline(level, color=INK, linestyle=":", linewidth=1)
+        place = axes.get_yaxis_transform()
+        axes.text(0.99, level, label, transform=place, ha="right", va="bottom", color=SOFT)
+    if panel.perplexity:
+        right = axes.secondary_yaxis("right", functions=(_exp, _log))
+        right.set_ylabel("perplexity")
+        right.spines["right"].set_visible(True)
+        right.yaxis.set_major_formatter(FuncFormatter(_tick))
+    _scale(axes.set_xscale, axes.xaxis, panel.x_log)
+    _scale(axes.set_yscale, axes.yaxis, panel.y_log)
+    labels = sum(bool(line.label) for line in panel.lines)
+    # Between title and axes, where it hides no value.
+    axes.set_title(panel.title, pad=22 if labels else 6)
+    if labels:
+        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=labels, columnspacing=1.2)
+
+
+def _scale(choose: Callable[[str], None], axis: Any, log: bool) -> None:
+    if log:
+        choose("log")
+        low, high = axis.get_view_interval()
+        subs = (1,) if high > 100 * low else (1, 2, 5)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+        axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _tick(value: float, _: int | None = None) -> str:
+    return number(float(value))
+
+
+def _line(axes: Axes, line: Line, log: bool) -> None:
+    """Values that the axis cannot show are left out."""
+    colour = COLOURS[line.colour % len(COLOURS)]
+    shown = [i for i, y in enumerate(line.y) if math.isfinite(y) and (y > 0 or not log)]
+    x, y = _taken(line.x, shown), _taken(line.y, shown)
+    label = line.label or "_unnamed"
+    if line.marks:
+        axes.plot(x, y, "o", color=colour, markersize=3, label=label)
+        return
+    if line.band is not None:
+        low, high = (_taken(edge, shown) for edge in line.band)
+        axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.plot(x, y, "--" if line.dashed else "-", color=colour, label=label)
+
+
+def _taken(values: Sequence[float], places: Sequence[int]) -> list[float]:
+    return [float(values[place]) for place in places]
+
+
+def _exp(values: Any) -> Any:
+    # Limits that are not set yet may be anything.
+    return np.exp(np.clip(values, -700, 700))
+
+
+def _log(values: Any) -> Any:
+    return np.log(np.maximum(values, 1e-300))
