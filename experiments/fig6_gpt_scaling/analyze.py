@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from hydratron.reporting.crossing import first_crossing
+from hydratron.reporting.estimate import estimate
 from hydratron.reporting.power_law import PowerLaw, power_law
-from hydratron.reporting.seeds import estimate
 from hydratron.reporting.verdict import (
     Claim,
     Verdict,
@@ -65,9 +65,9 @@ def _order(claim: Claim, models: list[str], finals: Finals) -> Verdict:
             for model in (smaller, larger)
         )
         found = estimate(list(paired(first, second).values()))
-        if found is not None:
+        if found.n:
             half = "" if found.half is None else f" ± {found.half:.3f}"
-            details.append(f"{smaller} - {larger}: {found.mean:+.3f}{half} nats")
+            details.append(f"{smaller} - {larger}: {found.value:+.3f}{half} nats")
     return in_every_seed(claim, gaps, ["effect: the smallest gap of each seed", *details])
 
 
@@ -129,7 +129,6 @@ def _table(
         own = frame[frame["model"] == model]
         losses = [found[model] for found in finals.values() if model in found]
         found = estimate([loss for loss in losses if math.isfinite(loss)])
-        mean = math.nan if found is None else found.mean
         rows.append(
             {
                 "model": model,
@@ -138,9 +137,9 @@ def _table(
                 "tokens": own["tokens"].max(),
                 "seeds": len(losses),
                 "diverged": sum(math.isinf(loss) for loss in losses),
-                "val/loss": mean,
-                "± 95 %": math.nan if found is None or found.half is None else found.half,
-                "val/perplexity": math.exp(mean),
+                "val/loss": found.value,
+                "± 95 %": math.nan if found.half is None else found.half,
+                "val/perplexity": math.exp(found.value),
             }
         )
     return pd.DataFrame(rows)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import optimize, stats
 
-from hydratron.reporting.seeds import CONFIDENCE
-from hydratron.reporting.verdict import Estimate, estimate
+from hydratron.reporting.estimate import CONFIDENCE, Estimate, estimate
 
 METHOD = "one fit per seed, Student t 95 % interval over the seeds' exponents"
 # Three unknowns need a fourth size before their errors can be told.
@@ -54,7 +53,7 @@ def power_law(x: Sequence[float], losses: Mapping[int, Sequence[float]]) -> Powe
         scale * centre**exponent,
         exponent,
         floor,
-        Estimate(found.value, found.interval, found.n, METHOD),
+        replace(found, method=METHOD),
         float(np.abs(fitted - mean).max()),
     )
 

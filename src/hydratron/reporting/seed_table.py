@@ -9,9 +9,10 @@ from html import escape
 
 from hydratron.reporting.crossing import default_target, tokens_to_loss
 from hydratron.reporting.differences import short_columns
+from hydratron.reporting.estimate import estimate
 from hydratron.reporting.formats import MISSING, count, decimal, loss
 from hydratron.reporting.records import Run
-from hydratron.reporting.seeds import SEED, Seeds, estimate, interval
+from hydratron.reporting.seeds import SEED, Seeds, interval
 
 OUTCOMES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
     ("train loss", "train/loss", loss),
@@ -54,13 +55,12 @@ def seed_table(runs: Sequence[Run], groups: Sequence[Seeds]) -> str:
 
 def _rank(group: Seeds) -> tuple[float, str]:
     found = group.estimate("val/loss")
-    return (math.inf if found is None else found.mean, group.label)
+    return (found.value if found.n else math.inf, group.label)
 
 
 def _seeds(group: Seeds) -> str:
     """How many seeds the means stand for, and of how many where some did not complete."""
-    found = group.estimate("val/loss")
-    n = 0 if found is None else found.n
+    n = group.estimate("val/loss").n
     return str(n) if n == len(group.runs) else f"{n} of {len(group.runs)}"
 
 

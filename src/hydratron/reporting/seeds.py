@@ -5,22 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from hydratron.reporting.differences import groups, short_columns
+from hydratron.reporting.estimate import Estimate, estimate
 from hydratron.reporting.formats import MISSING
 from hydratron.reporting.records import BROKEN, Run
 
 SEED = frozenset({"seed"})
-CONFIDENCE = 0.95
-
-
-class Estimate(NamedTuple):
-    """A mean over `n` seeds; `half` is half the width of its 95 % interval, None below two."""
-
-    mean: float
-    half: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -38,8 +29,8 @@ class Seeds:
         """
         return tuple(run for run in self.runs if run.status not in BROKEN)
 
-    def estimate(self, key: str) -> Estimate | None:
-        """The final values of the completed runs; None where none has a finite one."""
+    def estimate(self, key: str) -> Estimate:
+        """The finite final values of the completed runs."""
         values = [run.final(key) for run in self.runs if run.status == "completed"]
         return estimate([v for v in values if v is not None and math.isfinite(v)])
 
@@ -56,23 +47,8 @@ def seed_groups(runs: Sequence[Run]) -> list[Seeds]:
     return [Seeds(label, tuple(group)) for label, group in zip(labels, found, strict=True)]
 
 
-def estimate(values: Sequence[float]) -> Estimate | None:
-    """Mean with its 95 % interval by Student's t over `n - 1` degrees of freedom; None for none."""
-    n = len(values)
-    if n == 0:
-        return None
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Estimate(mean, None, n)
-    from scipy.special import stdtrit
-
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    quantile = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    return Estimate(mean, quantile * deviation / math.sqrt(n), n)
-
-
-def interval(found: Estimate | None, show: Callable[[float | None], str]) -> str:
+def interval(found: Estimate, show: Callable[[float | None], str]) -> str:
     """`4.7010 ± 0.0123`, the mean alone for a single seed, a dash for none."""
-    if found is None:
+    if not found.n:
         return MISSING
-    return show(found.mean) + (f" ± {show(found.half)}" if found.half is not None else "")
+    return show(found.value) + (f" ± {show(found.half)}" if found.half is not None else "")

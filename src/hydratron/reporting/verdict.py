@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from hydratron.reporting import seeds
+from hydratron.reporting.estimate import Estimate, estimate
 
 SEEDS = 3
 """Fewer seeds than this are too few for a verdict."""
-STUDENT = "Student t 95 % interval over seeds"
 DIRECTION, MAGNITUDE = "direction", "magnitude"
 
 
@@ -24,19 +23,6 @@ class Status(StrEnum):
     NOT_REPRODUCED = "NOT REPRODUCED"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT RUN"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its interval, which is None for less than two values or one that is not finite.
-
-    `n` counts the values, one per seed.
-    """
-
-    value: float
-    interval: tuple[float, float] | None
-    n: int
-    method: str = STUDENT
 
 
 @dataclass(frozen=True)
@@ -101,16 +87,6 @@ def finite(value: float | None) -> float | None:
 def paired(first: Mapping[int, float], second: Mapping[int, float]) -> dict[int, float]:
     """first - second for every seed that both have; the seeds ascend."""
     return {seed: first[seed] - second[seed] for seed in sorted(first.keys() & second.keys())}
-
-
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and two-sided Student t interval of one value per seed."""
-    found = seeds.estimate(values) if all(map(math.isfinite, values)) else None
-    if found is None:
-        return Estimate(math.nan, None, len(values))
-    if found.half is None:
-        return Estimate(found.mean, None, found.n)
-    return Estimate(found.mean, (found.mean - found.half, found.mean + found.half), found.n)
 
 
 def direction(claim: Claim, found: Estimate, details: Sequence[str] = ()) -> Verdict:

@@ -11,7 +11,8 @@ from hydratron.reproduce.catalog import Artifact, read_artifact
 
 ANALYZE = '''\
 """Mean final loss."""
-from hydratron.reporting.verdict import Claim, direction, estimate
+from hydratron.reporting.estimate import estimate
+from hydratron.reporting.verdict import Claim, direction
 from hydratron.reproduce.figure import Analysis, Figure, Line, Panel
 
 
