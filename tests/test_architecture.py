@@ -19,18 +19,20 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS: dict[str, set[str]] = {
     "parallel": set(),
     "models": {"parallel"},
-    "config": {"launch"},  # the task function of a sweep starts jobs
+    # The task function of a sweep starts jobs; the schema reads the names of the placements.
+    "config": {"launch", "models"},
     "data": {"config"},
     "reporting": set(),
+    "workspace": {"reporting"},
     "training": {"config", "data", "models", "parallel"},
     "launch": {"config", "data", "training"},
     "reproduce": {"config", "launch", "reporting"},
-    "cli": {"config", "data", "launch", "reporting", "reproduce"},
+    "cli": {"config", "data", "launch", "reporting", "reproduce", "workspace"},
     "errors": set(),
     "hashing": set(),
     "job": set(),
 }
-HEAVY = {"torch", "lightning", "hydra", "omegaconf", "wandb"}
+HEAVY = {"torch", "lightning", "hydra", "omegaconf", "wandb", "wandb_workspaces"}
 # Third-party packages that a room may not touch at all.
 FORBIDDEN: dict[str, set[str]] = {
     "parallel": HEAVY - {"torch"},
@@ -39,6 +41,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "launch": {"hydra", "omegaconf", "wandb"},
     "data": HEAVY,
     "reporting": HEAVY,
+    "workspace": HEAVY - {"wandb", "wandb_workspaces"},
     "reproduce": HEAVY,
     "errors": HEAVY,
     "hashing": HEAVY,

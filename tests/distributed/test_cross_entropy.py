@@ -54,37 +54,48 @@ def test_equals_torch_for_random_logits(world_size: int, scale: float) -> None:
 
 
 def linear_loss(
-    rank: int, world_size: int, hidden: Tensor, weight: Tensor, targets: Tensor, chunk: int
-) -> tuple[Tensor, Tensor, Tensor]:
+    rank: int,
+    world_size: int,
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    chunk: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     group = build_mesh(world_size, 1, "cpu").tensor
     x = hidden.clone().requires_grad_()
     w = shard(weight, 0, group).clone().requires_grad_()
-    loss = vocab_parallel_linear_loss(x, w, targets, group, chunk)
+    b = None if bias is None else shard(bias, 0, group).clone().requires_grad_()
+    loss = vocab_parallel_linear_loss(x, w, targets, group, chunk, b)
     (0.5 * loss).backward()
     assert x.grad is not None
     assert w.grad is not None
     with torch.no_grad():  # the path of validation makes no gradients and must give the same
-        again = vocab_parallel_linear_loss(x, w, targets, group, chunk)
+        again = vocab_parallel_linear_loss(x, w, targets, group, chunk, b)
     assert torch.equal(again, loss)
-    return loss.detach(), x.grad, w.grad
+    return loss.detach(), x.grad, w.grad, None if b is None else b.grad
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
-@pytest.mark.parametrize("chunk", [3, 100])
-def test_fused_head_and_loss_equal_torch(world_size: int, chunk: int) -> None:
+@pytest.mark.parametrize(("chunk", "with_bias"), [(3, False), (100, False), (3, True)])
+def test_fused_head_and_loss_equal_torch(world_size: int, chunk: int, with_bias: bool) -> None:
     generator = torch.Generator().manual_seed(3)
     hidden = torch.randn(10, 6, generator=generator)
     weight = torch.randn(16, 6, generator=generator)
+    bias = torch.randn(16, generator=generator) if with_bias else None
     targets = torch.randint(0, 16, (10,), generator=generator)
     targets[[2, 7]] = -1  # not counted, as BERT's unmasked tokens
     x, w = hidden.clone().requires_grad_(), weight.clone().requires_grad_()
-    expected = F.cross_entropy(x @ w.t(), targets, reduction="sum", ignore_index=-1)
+    b = None if bias is None else bias.clone().requires_grad_()
+    expected = F.cross_entropy(F.linear(x, w, b), targets, reduction="sum", ignore_index=-1)
     (0.5 * expected).backward()
-    parts = run_ranks(linear_loss, world_size, hidden, weight, targets, chunk)
-    for loss, hidden_gradient, _ in parts:
+    parts = run_ranks(linear_loss, world_size, hidden, weight, bias, targets, chunk)
+    for loss, hidden_gradient, *_ in parts:
         torch.testing.assert_close(loss, expected.detach())
         torch.testing.assert_close(hidden_gradient, x.grad)
     torch.testing.assert_close(unshard([part[2] for part in parts], 0), w.grad)
+    if b is not None:
+        torch.testing.assert_close(unshard([part[3] for part in parts], 0), b.grad)
 
 
 def test_a_negative_target_gives_a_finite_loss_and_no_wrong_column() -> None:

@@ -48,6 +48,8 @@ def joined(parts: list[Tensors]) -> Tensors:
 VARIANTS: list[dict[str, Any]] = [
     {},
     {"placement": "post"},
+    {"placement": "deepnorm"},
+    {"placement": "sandwich"},
     {"recompute": True},
     {"fused_attention": False, "gelu": "erf", "loss_chunk_tokens": 7, "residual_scale": 0.5},
 ]

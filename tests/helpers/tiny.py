@@ -26,8 +26,11 @@ def tiny_gpt(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> GP
         "seq_length": SEQ,
         "streams": RandomStreams(seed, tensor=group),
     }
-    model = GPTModel(**(options | changes), group=group)
-    initialize(model, TABLE, seed, group, VOCAB)
+    options |= changes
+    model = GPTModel(**options, group=group)
+    head_dim = options["hidden_size"] // options["num_attention_heads"]
+    table = gpt_parameters(options["num_layers"], 0.2, options.get("placement", "pre"), head_dim)
+    initialize(model, table, seed, group, VOCAB)
     return model
 
 

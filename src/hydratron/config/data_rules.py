@@ -98,10 +98,18 @@ def _tokenizer_of_data(config: Config) -> Iterator[Problem]:
         yield Problem("tokenizer.kind", kind, expected)
 
 
+def _tokenizer_of_model(config: Config) -> Iterator[Problem]:
+    kind = config.tokenizer.kind
+    if config.model.architecture == "bert" and kind in ("bpe", "gpt2"):
+        expected = "BERT needs [CLS], [SEP] and [MASK]: tokenizer=wordpiece or tokenizer=bert"
+        yield Problem("tokenizer.kind", kind, expected)
+
+
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("data.source",), _data),
     (("data.source",), _split),
     (("data.source",), _blend),
     (("tokenizer.kind",), _tokenizer),
     (("tokenizer.kind", "data.source"), _tokenizer_of_data),
+    (("tokenizer.kind", "model.architecture"), _tokenizer_of_model),
 )

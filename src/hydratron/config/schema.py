@@ -7,71 +7,9 @@ and neither side needs the other.  Values live in `conf/`; rules between fields 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-
-def option(
-    default: Any,
-    meaning: str,
-    *,
-    minimum: float | None = None,
-    above: float | None = None,
-    maximum: float | None = None,
-    choices: tuple[str, ...] | None = None,
-) -> Any:
-    """A field with its meaning and its bounds (`minimum` and `maximum` inclusive, `above` not)."""
-    bounds = {"minimum": minimum, "above": above, "maximum": maximum, "choices": choices}
-    metadata = {"meaning": meaning} | {k: v for k, v in bounds.items() if v is not None}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-@dataclass
-class LayerNormConfig:
-    """`layernorm=`: the paper's ablation (section 5.3, Figure 7)."""
-
-    placement: str = option("pre", "pre: x + f(LN(x)); post: LN(x + f(x))", choices=("pre", "post"))
-    norm: str = option("layernorm", "the normalisation function", choices=("layernorm",))
-    residual_scale: float = option(1.0, "factor on the residual stream x in x + f(x)", above=0)
-    eps: float = option(1e-5, "added to the variance", above=0)
-
-
-@dataclass
-class ModelConfig:
-    """`model=`: the shape of the network, the same for every parallel degree."""
-
-    name: str = option("gpt_nano", "label in job names, tables and curves")
-    architecture: str = option("gpt", "which network is built", choices=("gpt",))
-    num_layers: int = option(4, "transformer layers", minimum=1)
-    hidden_size: int = option(192, "width of the residual stream", minimum=1)
-    num_attention_heads: int = option(4, "attention heads per layer", minimum=1)
-    ffn_hidden_size: int | None = option(
-        None, "width of the MLP; null means 4 * hidden_size", minimum=1
-    )
-    seq_length: int = option(128, "tokens per sequence, and learned positions", minimum=1)
-    vocab_multiple: int = option(
-        1024,
-        "the vocabulary is padded to a multiple of this, whatever the parallel degree",
-        minimum=1,
-    )
-    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
-    dropout: float = option(
-        0.1, "probability, after embedding, attention, projection and MLP", minimum=0, maximum=0.99
-    )
-    gelu: str = option("tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"))
-    attention: str = option(
-        "sdpa", "sdpa: fused; manual: materialised scores", choices=("sdpa", "manual")
-    )
-    recompute: bool = option(False, "recompute each layer in backward instead of storing it")
-    loss_chunk_tokens: int = option(
-        8192, "tokens whose logits are held at once in the loss", minimum=1
-    )
-    layernorm: LayerNormConfig = field(default_factory=LayerNormConfig)
-
-    def padded(self, vocab_size: int) -> int:
-        """The smallest multiple of `vocab_multiple` that holds the tokenizer's vocabulary."""
-        return -(-vocab_size // self.vocab_multiple) * self.vocab_multiple
+from hydratron.config.model import ModelConfig
+from hydratron.config.option import option
 
 
 @dataclass
@@ -198,6 +136,26 @@ class TrainerConfig:
 
 
 @dataclass
+class StabilityConfig:
+    """What is measured of a run that may break, and the rule, fixed beforehand, for one that did.
+
+    A run has diverged when its loss or gradient norm is not finite, or when the median training
+    loss of the last `window` steps lies `diverged_nats` above the lowest such median before.
+    """
+
+    window: int = option(50, "optimizer steps of the median training loss", minimum=2)
+    spike_nats: float = option(
+        0.5, "a step whose loss is this far above the median of the window is a spike", above=0
+    )
+    diverged_nats: float = option(
+        2.0, "a median this far above the lowest one ends the job as diverged", above=0
+    )
+    layers_every_n_steps: int = option(
+        0, "optimizer steps between rows of each layer's norms; 0: none", minimum=0
+    )
+
+
+@dataclass
 class CheckpointConfig:
     """When the model, the optimizer, the position in the data and the random states are saved."""
 
@@ -244,6 +202,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    stability: StabilityConfig = field(default_factory=StabilityConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
@@ -254,6 +213,11 @@ class Config:
     def variant(self) -> str:
         """What is compared in a sweep: `gpt_nano-tp2-pre`, the W&B job type."""
         return f"{self.model.name}-{self.parallel.label}-{self.model.layernorm.placement}"
+
+    @property
+    def sentences(self) -> bool:
+        """Whether the data are sentences grouped by document, as BERT's samples need."""
+        return self.model.architecture == "bert"
 
     @property
     def samples(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, Part
 from hydratron.data.manifest import SPLITS, VALIDATION
+from hydratron.data.samples.assemble import VALIDATION_SEED, sentence_mapping
 from hydratron.data.samples.blend import samples_per_dataset
 from hydratron.data.samples.gpt import samples_per_epoch
 from hydratron.errors import Problem
@@ -15,9 +16,14 @@ from hydratron.errors import Problem
 
 def problems(corpus: Corpus, config: Config) -> list[Problem]:
     """What the data do not have for this job; empty when all is well."""
-    if corpus.sentences:
-        expected = f"holds sentences, for BERT; model.architecture={config.model.architecture}"
+    if corpus.sentences != config.sentences:
+        level, other = ("sentences", "BERT") if corpus.sentences else ("whole documents", "GPT")
+        expected = f"holds {level}, for {other}; model.architecture={config.model.architecture}"
         return [Problem("data.prepared", corpus.path, expected)]
+    return (_bert_problems if config.sentences else _gpt_problems)(corpus, config)
+
+
+def _gpt_problems(corpus: Corpus, config: Config) -> list[Problem]:
     length = config.model.seq_length
     parts = [(name, part) for name in SPLITS for part in corpus.splits[name]]
     name, shortest = min(parts, key=lambda entry: entry[1].tokens)
@@ -25,17 +31,35 @@ def problems(corpus: Corpus, config: Config) -> list[Problem]:
         place = f"the {name} split of {shortest.dataset.prefix}"
         expected = f"at most {shortest.tokens - 1}; {place} has {shortest.tokens} tokens"
         return [Problem("model.seq_length", length, expected)]
-    wanted, most = config.trainer.val_samples, most_samples(corpus.splits[VALIDATION], length)
+    validation = corpus.splits[VALIDATION]
+    available = [samples_per_epoch(part.tokens, length) for part in validation]
+    return _too_many_validation_samples(config, validation, available)
+
+
+def _bert_problems(corpus: Corpus, config: Config) -> list[Problem]:
+    """Of the validation split alone: the training samples say themselves when there are none."""
+    length, validation = config.model.seq_length, corpus.splits[VALIDATION]
+    available = [len(sentence_mapping(part, length, VALIDATION_SEED)) for part in validation]
+    return _too_many_validation_samples(config, validation, available)
+
+
+def _too_many_validation_samples(
+    config: Config, parts: Sequence[Part], available: Sequence[int]
+) -> list[Problem]:
+    wanted, length = config.trainer.val_samples, config.model.seq_length
+    most = most_samples(parts, available)
     if wanted <= most:
         return []
-    tokens = sum(part.tokens for part in corpus.splits[VALIDATION])
+    tokens = sum(part.tokens for part in parts)
     expected = f"at most {most}; the validation split has {tokens} tokens, seq_length is {length}"
     return [Problem("trainer.val_samples", wanted, expected)]
 
 
-def most_samples(parts: Sequence[Part], seq_length: int) -> int:
-    """How many samples a split gives before one of its parts would repeat itself."""
-    available = [samples_per_epoch(part.tokens, seq_length) for part in parts]
+def most_samples(parts: Sequence[Part], available: Sequence[int]) -> int:
+    """How many samples a split gives before one of its parts would repeat itself.
+
+    `available` is how many each part has.
+    """
     if len(parts) == 1:
         return available[0]
     weights = [part.weight for part in parts]

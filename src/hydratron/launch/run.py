@@ -152,7 +152,8 @@ def _clear(job: JobFolder) -> None:
 def _write_inputs(config: Config, job: JobFolder, overrides: Sequence[str]) -> Config:
     """Write what the ranks read and what the reader asks; return the configuration with data."""
     if config.data.prepared is None:
-        prepared = prepare(config.data, config.tokenizer, progress=False)
+        tokens = config.data, config.tokenizer
+        prepared = prepare(*tokens, sentences=config.sentences, progress=False)
         data = dataclasses.replace(config.data, prepared=str(prepared))
         config = dataclasses.replace(config, data=data)
     if config.launch.node_rank == 0 or not job.config.exists():

@@ -1,4 +1,4 @@
-"""Causal self-attention whose heads are split over the ranks (paper, section 3, Figure 3b).
+"""Self-attention whose heads are split over the ranks (paper, section 3, Figure 3b).
 
 Shapes: b batch, s sequence, h hidden, a heads, d = h / a head dimension, t group size.
 """
@@ -20,6 +20,7 @@ from hydratron.parallel.sharding import share
 class SelfAttention(nn.Module):
     """[b, s, h] -> [b, s, h]; each rank computes a / t whole heads.
 
+    With `causal` a token sees itself and those before it, otherwise all that the mask lets it see.
     The rows of `query_key_value` are ordered (heads, 3, d), so that a contiguous split of them
     gives every rank the queries, keys and values of its own heads.
     """
@@ -31,6 +32,7 @@ class SelfAttention(nn.Module):
         group: ParallelGroup,
         streams: RandomStreams,
         *,
+        causal: bool,
         dropout: float = 0.0,
         fused: bool = True,
         device: torch.device | str | None = None,
@@ -38,30 +40,37 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = share(num_attention_heads, group.size, "num_attention_heads")
         self.head_dim = share(hidden_size, num_attention_heads, "hidden_size")
-        self.streams, self.dropout, self.fused = streams, dropout, fused
+        self.streams, self.causal = streams, causal
+        self.dropout, self.fused = dropout, fused
         self.query_key_value = ColumnParallelLinear(
             hidden_size, 3 * hidden_size, group, device=device
         )
         self.dense = RowParallelLinear(hidden_size, hidden_size, group, device=device)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """`mask` [b, 1, 1, s], bool: which tokens may be seen by all others; not with `causal`."""
         b, s, _ = x.shape
         qkv = self.query_key_value(x).view(b, s, self.heads, 3, self.head_dim)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each [b, a / t, s, d]
-        context = self._attend(q, k, v)  # [b, a / t, s, d]
+        context = self._attend(q, k, v, mask)  # [b, a / t, s, d]
         context = context.transpose(1, 2).reshape(b, s, self.heads * self.head_dim)
         return F.dropout(self.dense(context), self.dropout, self.training)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        attend = F.scaled_dot_product_attention if self.fused else causal_attention
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        attend = F.scaled_dot_product_attention if self.fused else materialised_attention
         if not (self.training and self.dropout):
-            return attend(q, k, v, is_causal=True)
+            return attend(q, k, v, attn_mask=mask, is_causal=self.causal)
         with self.streams.tensor_parallel():  # other heads, so other masks, on every rank
-            return attend(q, k, v, is_causal=True, dropout_p=self.dropout)
+            return attend(q, k, v, attn_mask=mask, is_causal=self.causal, dropout_p=self.dropout)
 
 
-def causal_attention(
-    q: Tensor, k: Tensor, v: Tensor, is_causal: bool = True, dropout_p: float = 0.0
+def materialised_attention(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    attn_mask: Tensor | None = None,
+    is_causal: bool = False,
+    dropout_p: float = 0.0,
 ) -> Tensor:
     """softmax(q k^T / sqrt(d)) v with the [s, s] scores held, as in the paper's own code."""
     s = q.shape[-2]
@@ -69,5 +78,8 @@ def causal_attention(
     if is_causal:
         future = torch.ones(s, s, dtype=torch.bool, device=q.device).triu(1)
         scores = scores.masked_fill(future, -math.inf)
+    if attn_mask is not None:
+        # Finite, so that a sample of nothing but padding gives no NaN.
+        scores = scores.masked_fill(~attn_mask, torch.finfo(scores.dtype).min)
     weights = F.dropout(scores.float().softmax(dim=-1).to(v.dtype), dropout_p)
     return weights @ v

@@ -40,4 +40,7 @@ def draw(name: str, spec: ParamSpec, shape: list[int], seed: int, vocab_size: in
     rows = vocab_size if spec.vocab else shape[0]
     for part in (full[:rows], full[rows:]):
         part.normal_(spec.mean, spec.std, generator=generator)
+    if spec.row_scales:
+        scales = torch.tensor(spec.row_scales).repeat(shape[0] // len(spec.row_scales))
+        full *= scales.unsqueeze(-1)
     return full

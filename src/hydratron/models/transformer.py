@@ -6,47 +6,39 @@ Shapes: b batch, s sequence, h hidden, f MLP width, t group size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hydratron.models.attention import SelfAttention
+from hydratron.models.placements import Placement
 from hydratron.parallel.layers import ColumnParallelLinear, RowParallelLinear
 from hydratron.parallel.mesh import ParallelGroup
 from hydratron.parallel.random import RandomStreams
-
-Function = Callable[[Tensor], Tensor]
-
-
-def pre(x: Tensor, sublayer: Function, norm: Function, scale: float) -> Tensor:
-    """x + f(LN(x)): the paper's rearrangement, and GPT-2's block."""
-    return torch.add(sublayer(norm(x)), x, alpha=scale)
-
-
-def post(x: Tensor, sublayer: Function, norm: Function, scale: float) -> Tensor:
-    """LN(x + f(x)): the original transformer's and BERT's block."""
-    return norm(torch.add(sublayer(x), x, alpha=scale))
-
-
-PLACEMENTS: dict[str, Callable[[Tensor, Function, Function, float], Tensor]] = {
-    "pre": pre,
-    "post": post,
-}
 
 
 class Residual(nn.Module):
     """A sublayer around which the residual stream flows, normalised where `placement` says."""
 
     def __init__(
-        self, sublayer: nn.Module, norm: nn.Module, placement: str, scale: float = 1.0
+        self,
+        sublayer: nn.Module,
+        norm: Callable[[], nn.Module],
+        placement: Placement,
+        scale: float,
     ) -> None:
         super().__init__()
-        self.sublayer, self.norm = sublayer, norm
-        self.place, self.scale = PLACEMENTS[placement], scale
+        self.sublayer, self.place, self.scale = sublayer, placement.residual, scale
+        self.norm_names = ["norm" if i == 1 else f"norm{i}" for i in range(1, placement.norms + 1)]
+        for name in self.norm_names:
+            self.add_module(name, norm())
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.place(x, self.sublayer, self.norm, self.scale)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        sublayer = self.sublayer if mask is None else partial(self.sublayer, mask=mask)
+        norms = [getattr(self, name) for name in self.norm_names]
+        return self.place(x, sublayer, self.scale, *norms)
 
 
 class MLP(nn.Module):
@@ -66,7 +58,7 @@ class MLP(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        self.dropout, self.approximate = dropout, {"tanh": "tanh", "erf": "none"}[gelu]
+        self.dropout, self.approximate = dropout, GELU[gelu]
         self.dense_h_to_4h = ColumnParallelLinear(
             hidden_size, ffn_hidden_size, group, device=device
         )
@@ -75,6 +67,10 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.gelu(self.dense_h_to_4h(x), approximate=self.approximate)  # [b, s, f / t]
         return F.dropout(self.dense_4h_to_h(y), self.dropout, self.training)
+
+
+# The values of `model.gelu` as torch calls them.
+GELU = {"tanh": "tanh", "erf": "none"}
 
 
 class TransformerLayer(nn.Module):
@@ -88,27 +84,25 @@ class TransformerLayer(nn.Module):
         group: ParallelGroup,
         streams: RandomStreams,
         *,
+        causal: bool,
+        placement: Placement,
+        residual_scale: float,
         dropout: float = 0.0,
         gelu: str = "tanh",
         fused_attention: bool = True,
-        placement: str = "pre",
-        residual_scale: float = 1.0,
         norm_eps: float = 1e-5,
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
         attention = SelfAttention(
             hidden_size, num_attention_heads, group, streams,
-            dropout=dropout, fused=fused_attention, device=device,
+            causal=causal, dropout=dropout, fused=fused_attention, device=device,
         )  # fmt: skip
         mlp = MLP(hidden_size, ffn_hidden_size, group, dropout=dropout, gelu=gelu, device=device)
+        norm = partial(nn.LayerNorm, hidden_size, eps=norm_eps, device=device)
+        self.attention = Residual(attention, norm, placement, residual_scale)
+        self.mlp = Residual(mlp, norm, placement, residual_scale)
 
-        def residual(sublayer: nn.Module) -> Residual:
-            norm = nn.LayerNorm(hidden_size, eps=norm_eps, device=device)
-            return Residual(sublayer, norm, placement, residual_scale)
-
-        self.attention, self.mlp = residual(attention), residual(mlp)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.attention(x)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        x = self.attention(x, mask)
         return self.mlp(x)

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.nn import functional as F
 
 from hydratron.parallel.layers import to_compute_type
 from hydratron.parallel.mappings import copy_to_tensor_model_parallel_region
@@ -82,17 +83,23 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def vocab_parallel_linear_loss(
-    hidden: Tensor, weight: Tensor, targets: Tensor, group: ParallelGroup, chunk_tokens: int
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    group: ParallelGroup,
+    chunk_tokens: int,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Sum of the losses of all tokens with a target >= 0, a fp32 scalar, from the hidden states.
 
     hidden [n, h] (the same on all ranks), weight [V / t, h] (this rank's rows of the tied
-    embedding), targets [n].  The logits of `chunk_tokens` tokens exist at a time: the gradients are
-    made in the forward pass, while the chunk is there, so that nothing is computed twice.
+    embedding), targets [n], bias [V / t] (this rank's part).  The logits of `chunk_tokens` tokens
+    exist at a time: the gradients are made in the forward pass, while the chunk is there, so that
+    nothing is computed twice.
     """
     hidden = copy_to_tensor_model_parallel_region(to_compute_type(hidden), group)
     total: Tensor = _LinearLoss.apply(
-        hidden, weight, targets, group, chunk_tokens, torch.is_grad_enabled()
+        hidden, weight, bias, targets, group, chunk_tokens, torch.is_grad_enabled()
     )
     return total
 
@@ -103,36 +110,38 @@ class _LinearLoss(torch.autograd.Function):
         ctx: Any,
         hidden: Tensor,
         weight: Tensor,
+        bias: Tensor | None,
         targets: Tensor,
         group: ParallelGroup,
         chunk_tokens: int,
         with_gradient: bool,
     ) -> Tensor:
         rows = weight.to(hidden.dtype)
+        offsets = None if bias is None else bias.to(hidden.dtype)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_gradient = torch.empty_like(hidden) if with_gradient else None
         weight_gradient = torch.zeros_like(weight) if with_gradient else None
+        bias_gradient = None if bias is None else torch.zeros_like(bias)
         for first in range(0, hidden.shape[0], chunk_tokens):
             part = slice(first, first + chunk_tokens)
             counted = (targets[part] >= 0).float()
-            scores = _scores(hidden[part] @ rows.t(), targets[part], group)
+            scores = _scores(F.linear(hidden[part], rows, offsets), targets[part], group)
             total += (scores.losses * counted).sum()
             if hidden_gradient is not None and weight_gradient is not None:
-                gradient = _logit_gradient(scores, counted).to(hidden.dtype)
+                gradient = _logit_gradient(scores, counted)
+                if bias_gradient is not None:
+                    bias_gradient += gradient.sum(dim=0)
+                gradient = gradient.to(hidden.dtype)
                 torch.mm(gradient, rows, out=hidden_gradient[part])
                 _accumulate(weight_gradient, gradient, hidden[part])
         if hidden_gradient is not None and weight_gradient is not None:
-            ctx.save_for_backward(hidden_gradient, weight_gradient)
+            ctx.save_for_backward(hidden_gradient, weight_gradient, bias_gradient)
         return total
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        hidden_gradient, weight_gradient = ctx.saved_tensors
-        return (
-            hidden_gradient * upstream.to(hidden_gradient.dtype),
-            weight_gradient * upstream.to(weight_gradient.dtype),
-            *(None,) * 4,
-        )
+        gradients = (g if g is None else g * upstream.to(g.dtype) for g in ctx.saved_tensors)
+        return *gradients, *(None,) * 4
 
 
 def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor) -> None:

@@ -44,10 +44,14 @@ def gradient_norm(
 
 
 def clip_gradients(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
-    """Scale all gradients by min(1, largest / (norm + 1e-6)), in place."""
-    scale = (largest / (norm + 1e-6)).clamp(max=1.0)
+    """Scale all gradients by `clip_scale`, in place."""
     if gradients:
-        torch._foreach_mul_(list(gradients), scale)
+        torch._foreach_mul_(list(gradients), clip_scale(norm, largest))
+
+
+def clip_scale(norm: Tensor, largest: float) -> Tensor:
+    """min(1, largest / (norm + 1e-6)); 1 where `largest` is 0, which turns clipping off."""
+    return (largest / (norm + 1e-6)).clamp(max=1.0) if largest else torch.ones_like(norm)
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterable[list[Tensor]]:

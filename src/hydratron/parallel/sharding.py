@@ -23,6 +23,7 @@ class ParamSpec:
     mean, std: the initial values are N(mean, std^2); std 0 is the constant `mean`.
     decayed:   whether weight decay applies.
     vocab:     whether the rows are tokens, so that rows of padding come after the real ones.
+    row_scales: factors on what is drawn for the rows, repeated down the matrix; () is 1 for all.
     """
 
     pattern: str
@@ -31,6 +32,7 @@ class ParamSpec:
     std: float = 0.0
     decayed: bool = False
     vocab: bool = False
+    row_scales: tuple[float, ...] = ()
 
 
 class ParamTable:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from hydratron.errors import HydratronError, JobError
@@ -85,6 +87,26 @@ class Loader:
             else:
                 yield torch.from_numpy(batch)
             began = time.perf_counter()
+
+
+class CountedSteps:
+    """Every micro-batch with what is counted in all micro-batches of its optimizer step.
+
+    Holds one step's micro-batches, because a loss that is divided by how many tokens of the step
+    were masked cannot be known after the first of them.
+    """
+
+    def __init__(self, loader: Loader, accumulation: int, count: Callable[[Any], Tensor]) -> None:
+        self.loader, self.accumulation, self.count = loader, accumulation, count
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Any, Tensor]]:
+        batches = iter(self.loader)
+        while step := list(islice(batches, self.accumulation)):
+            counts = torch.stack([self.count(batch) for batch in step]).sum(dim=0)
+            yield from ((batch, counts) for batch in step)
 
 
 def _as_it_is(batch: Any) -> Any:

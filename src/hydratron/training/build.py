@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hydratron.config.schema import ModelConfig, OptimConfig
+from hydratron.config.model import ModelConfig
+from hydratron.config.schema import OptimConfig
+from hydratron.models.bert import BertModel, bert_parameters
 from hydratron.models.gpt import GPTModel, gpt_parameters
 from hydratron.parallel.mesh import ParallelGroup
 from hydratron.parallel.random import RandomStreams
@@ -18,10 +20,11 @@ def build_network(
     group: ParallelGroup,
     streams: RandomStreams,
     device: torch.device | str,
-) -> GPTModel:
+) -> GPTModel | BertModel:
     """The network with empty weights; `vocab_size` is the tokenizer's, before padding."""
     norm = model.layernorm
-    return GPTModel(
+    network = {"gpt": GPTModel, "bert": BertModel}[model.architecture]
+    return network(
         num_layers=model.num_layers,
         hidden_size=model.hidden_size,
         num_attention_heads=model.num_attention_heads,
@@ -44,7 +47,9 @@ def build_network(
 
 def parameter_table(model: ModelConfig) -> ParamTable:
     """How the parameters of this network are split, drawn and decayed."""
-    return gpt_parameters(model.num_layers, model.init_std)
+    parameters = {"gpt": gpt_parameters, "bert": bert_parameters}[model.architecture]
+    head_dim = model.hidden_size // model.num_attention_heads
+    return parameters(model.num_layers, model.init_std, model.layernorm.placement, head_dim)
 
 
 def build_optimizer(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ import lightning as pl
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from torch import Tensor
 
 from hydratron.config.cost import flops_per_token
+from hydratron.training.loss_watch import LossWatch
 from hydratron.training.module import LanguageModule
 from hydratron.training.throughput import memory_bytes, peak_flops
 
@@ -41,9 +42,11 @@ class MetricsWriter:
 class MetricsLog(Callback):
     """Measures and writes; only the first rank has a `writer`, all ranks take part in sums."""
 
-    def __init__(self, writer: MetricsWriter | None) -> None:
-        self.writer = writer
+    def __init__(self, writer: MetricsWriter | None, watch: LossWatch) -> None:
+        self.writer, self.watch = writer, watch
         self.last: dict[str, Any] = {}
+        self._unseen: list[Tensor] = []
+        self._losses: list[float] = []
         self._pauses = ExitStack()
         self._seconds_before = 0.0
         self._started = self._mark = 0.0
@@ -58,11 +61,13 @@ class MetricsLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         self._seconds_before = checkpoint["seconds"]
+        self.watch.load_state(checkpoint["loss_watch"])
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint["seconds"] = self.seconds()
+        checkpoint["loss_watch"] = self.watch.state()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
@@ -82,8 +87,19 @@ class MetricsLog(Callback):
         config, step = pl_module.config.trainer, trainer.global_step
         if (i + 1) % trainer.accumulate_grad_batches:
             return
+        self._unseen.append(pl_module.train_loss)
         if step % config.log_every_n_steps == 0 or step in (1, config.max_steps):
-            self._write(pl_module, step, self._training_row(pl_module, step))
+            self.write(pl_module, step, self._training_row(pl_module, step))
+
+    def look(self, module: LanguageModule, step: int) -> None:
+        """Show the watch every loss up to `step`; all ranks call it, with one collective."""
+        if not self._unseen:
+            return
+        losses = module.mesh_strategy.mesh.data.all_reduce(torch.stack(self._unseen)).tolist()
+        for at, parts in enumerate(losses, start=step - len(losses) + 1):
+            self.watch.see(at, sum(parts))
+        self._losses = losses[-1]
+        self._unseen.clear()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -97,21 +113,21 @@ class MetricsLog(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
-        loss = pl_module.validation_loss()
+        row = pl_module.validation_row()
         self._pauses.close()
-        row = {"val/loss": loss, "val/perplexity": math.exp(min(loss, 700.0))}
-        self._write(pl_module, trainer.global_step, row)
+        self.write(pl_module, trainer.global_step, row)
 
     def _training_row(self, module: LanguageModule, step: int) -> dict[str, Any]:
-        data = module.mesh_strategy.mesh.data
-        loss = float(data.all_reduce(module.train_loss.clone())) / data.size
+        self.look(module, step)
         now = time.monotonic()
         tokens = (step - self._mark_step) * module.config.tokens_per_step
         rate, waited = tokens / (now - self._mark), module.loader.waited - self._waited
         wait = waited / (now - self._mark)
         self._mark, self._mark_step, self._waited = now, step, module.loader.waited
         return {
-            "train/loss": loss,
+            "train/loss": sum(self._losses),
+            **part_losses(module.objective.parts, self._losses),
+            "train/spikes": self.watch.spikes,
             "lr": module.lr,
             "grad_norm": float(module.grad_norm),
             "perf/tokens_per_second": rate,
@@ -120,9 +136,17 @@ class MetricsLog(Callback):
             "perf/data_wait": wait,
         }
 
-    def _write(self, module: LanguageModule, step: int, values: dict[str, Any]) -> None:
+    def write(self, module: LanguageModule, step: int, values: dict[str, Any]) -> None:
+        """One row; `values` are the same on all ranks."""
         tokens = step * module.config.tokens_per_step
         row = {"step": step, "tokens": tokens, "seconds": round(self.seconds(), 3), **values}
         self.last |= row
         if self.writer is not None:
             self.writer.write(row)
+
+
+def part_losses(parts: Sequence[str], losses: Sequence[float]) -> dict[str, float]:
+    """The losses that add up to the one that is minimised; nothing where there is only one."""
+    if len(parts) == 1:
+        return {}
+    return {f"train/{part}_loss": loss for part, loss in zip(parts, losses, strict=True)}

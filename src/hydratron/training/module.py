@@ -19,29 +19,32 @@ from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import full_shape
-from hydratron.training.batches import Loader
+from hydratron.training.batches import CountedSteps, Loader
 from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.objective import OBJECTIVES, Row
 from hydratron.training.schedule import learning_rate
 from hydratron.training.strategy import TensorParallelStrategy
 
 
 class LanguageModule(pl.LightningModule):
-    """A causal language model trained on next-token cross-entropy.
+    """A language model and what it is trained on.
 
-    After every optimizer step `train_loss` is the mean over this replica's part of the global batch
-    and `grad_norm` the norm of the whole gradient before clipping.
+    After every optimizer step `train_loss` [parts of the objective] is this replica's share of the
+    mean over the global batch: the replicas' sum is the loss.  `grad_norm` is the norm of the whole
+    gradient before clipping.
     """
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
         super().__init__()
         self.config, self.corpus = config, corpus
         self.table = parameter_table(config.model)
+        self.objective = OBJECTIVES[config.model.architecture]
         self.start_step = 0
         self.order_ends = [config.samples]
         self.lr = 0.0
         self.train_loss = self.grad_norm = torch.zeros(())
-        self._losses: list[Tensor] = []
-        self._validation = torch.zeros(2)
+        self._sums: list[Tensor] = []
+        self._scores = torch.zeros(self.objective.scored)
 
     @property
     def mesh_strategy(self) -> TensorParallelStrategy:
@@ -69,7 +72,7 @@ class LanguageModule(pl.LightningModule):
             for name, p in self.network.named_parameters()
         )
 
-    def train_dataloader(self) -> Loader:
+    def train_dataloader(self) -> CountedSteps:
         trainer, mesh = self.config.trainer, self.mesh_strategy.mesh
         samples = training_samples(
             self.corpus, self.config.model.seq_length, self.order_ends, self.config.seed
@@ -83,7 +86,7 @@ class LanguageModule(pl.LightningModule):
             dp_size=mesh.data.size,
         )
         self.loader = Loader(samples, batches, self.config.data.num_workers)
-        return self.loader
+        return CountedSteps(self.loader, self.config.accumulation, self.objective.counts)
 
     def val_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
@@ -92,10 +95,15 @@ class LanguageModule(pl.LightningModule):
         size = self.config.micro_batch_size
         return Loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
 
-    def training_step(self, batch: Tensor, batch_index: int) -> Tensor:
-        loss: Tensor = self.network.loss(batch[:, :-1], batch[:, 1:]) / batch[:, 1:].numel()
-        self._losses.append(loss.detach())
-        return loss
+    def training_step(self, counted: tuple[Any, Tensor], batch_index: int) -> Tensor:
+        batch, counts = counted
+        replicas = self.mesh_strategy.mesh.data
+        if not self._sums:
+            self._counts = replicas.all_reduce(counts.clone()).clamp(min=1.0).float()
+        losses = self.objective.sums(self.network, batch) / self._counts
+        self._sums.append(losses.detach())
+        # Lightning takes the mean over the micro-batches of a step, the strategy over replicas.
+        return losses.sum() * (self.config.accumulation * replicas.size)
 
     def optimizer_step(
         self,
@@ -108,8 +116,8 @@ class LanguageModule(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = self.lr
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        self.train_loss = torch.stack(self._losses).mean()
-        self._losses.clear()
+        self.train_loss = torch.stack(self._sums).sum(dim=0)
+        self._sums.clear()
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule
@@ -132,17 +140,15 @@ class LanguageModule(pl.LightningModule):
         self.grad_norm = self.mesh_strategy.finish_gradients(self.config.optim.clip_grad)
 
     def on_validation_epoch_start(self) -> None:
-        self._validation = torch.zeros(2, dtype=torch.float64, device=self.device)
+        self._scores = torch.zeros(self.objective.scored, dtype=torch.float64, device=self.device)
 
-    def validation_step(self, batch: Tensor, batch_index: int) -> None:
-        targets = batch[:, 1:]
-        self._validation[0] += self.network.loss(batch[:, :-1], targets)
-        self._validation[1] += targets.numel()
+    def validation_step(self, batch: Any, batch_index: int) -> None:
+        self._scores += self.objective.scores(self.network, batch)
 
-    def validation_loss(self) -> float:
-        """Mean loss per token over all validation samples, the same on all ranks."""
-        total, count = self.mesh_strategy.mesh.data.all_reduce(self._validation.clone()).tolist()
-        return float(total / count)
+    def validation_row(self) -> Row:
+        """The metrics over all validation samples, the same on all ranks."""
+        scores = self.mesh_strategy.mesh.data.all_reduce(self._scores.clone())
+        return self.objective.row(scores.tolist())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["random"] = self.streams.state()

@@ -11,6 +11,7 @@ from hydratron.config.load import to_yaml
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.training.metrics import MetricsLog
+from hydratron.training.module import LanguageModule
 
 
 class CheckpointEvery(Callback):
@@ -31,16 +32,22 @@ class CheckpointEvery(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         # Not at the end of the step before: its validation belongs to what the checkpoint follows.
-        step, every = trainer.global_step, self.config.checkpoint.every_n_steps
-        if every and step % every == 0:
-            self._save(trainer, step)
+        every = self.config.checkpoint.every_n_steps
+        if every and trainer.global_step % every == 0:
+            self._save(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.config.checkpoint.at_end:
-            self._save(trainer, trainer.global_step)
+            self._save(trainer, pl_module)
 
-    def _save(self, trainer: pl.Trainer, step: int) -> None:
+    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, LanguageModule)
+        step = trainer.global_step
         if step == self._newest:
+            return
+        self.metrics.look(pl_module, step)
+        if self.metrics.watch.diverged:
+            # It would take the place of a checkpoint that is worth more.
             return
         self._newest = step
         with self.metrics.paused():

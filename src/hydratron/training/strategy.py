@@ -23,6 +23,9 @@ from hydratron.parallel.sharding import ParamTable
 from hydratron.training import checkpoint as checkpoints
 from hydratron.training.replicas import check_replicas
 
+# What callbacks and the module put into a checkpoint besides tensors, and read again.
+CARRIED = ("seconds", "data", "loss_watch")
+
 
 class TensorParallelStrategy(ModelParallelStrategy):
     """Owns the mesh, the reduction of gradients, clipping and checkpoints.
@@ -86,8 +89,7 @@ class TensorParallelStrategy(ModelParallelStrategy):
         }
         state = {
             "step": checkpoint["global_step"],
-            "seconds": checkpoint["seconds"],
-            "data": checkpoint["data"],
+            **{key: checkpoint[key] for key in CARRIED},
         }
         checkpoints.save(Path(filepath), tensors, state, checkpoint["config"])
 
@@ -113,8 +115,7 @@ class TensorParallelStrategy(ModelParallelStrategy):
         return {
             "pytorch-lightning_version": pl.__version__,
             "global_step": state["step"],
-            "seconds": state["seconds"],
-            "data": state["data"],
+            **{key: state[key] for key in CARRIED},
             "random": found,
             "state_dict": {},
             "loops": {"fit_loop": loop_position(module.trainer, state["step"])},

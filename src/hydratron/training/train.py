@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,8 @@ from hydratron.data.corpus import open_corpus
 from hydratron.job import JobFolder
 from hydratron.training.batches import dead_workers_named
 from hydratron.training.build import parameter_table
+from hydratron.training.layer_watch import LayerWatch
+from hydratron.training.loss_watch import LossWatch
 from hydratron.training.metrics import MetricsLog, MetricsWriter
 from hydratron.training.module import LanguageModule
 from hydratron.training.saving import CheckpointEvery
@@ -27,13 +30,17 @@ from hydratron.training.wandb_run import finish, wandb_logger
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
 
-class StopAtLastStep(Callback):
-    """Lets Lightning validate after the last step, whatever the validation interval."""
+class Stop(Callback):
+    """Ends a run that has diverged; else lets Lightning validate after the last step as well."""
+
+    def __init__(self, watch: LossWatch) -> None:
+        self.watch = watch
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
-        trainer.should_stop = trainer.global_step == trainer.max_steps
+        last = trainer.global_step == trainer.max_steps
+        trainer.should_stop = last or self.watch.diverged is not None
 
 
 def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
@@ -52,22 +59,32 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     first = dist.get_rank() == 0
     logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []
-    metrics = MetricsLog(MetricsWriter(folder.metrics, loggers) if first else None)
+    rule = config.stability
+    watch = LossWatch(rule.window, rule.spike_nats, rule.diverged_nats)
+    metrics = MetricsLog(MetricsWriter(folder.metrics, loggers) if first else None, watch)
     status = "failed"
     try:
-        callbacks = [metrics, StopAtLastStep(), CheckpointEvery(folder, config, metrics)]
+        callbacks = [metrics, Stop(watch), CheckpointEvery(folder, config, metrics)]
+        if rule.layers_every_n_steps:
+            callbacks.append(LayerWatch(metrics, rule.layers_every_n_steps))
         trainer = _trainer(config, callbacks)
         with dead_workers_named():
             trainer.fit(module, ckpt_path=resume_from)
-        status = "completed"
+        status = "diverged" if watch.diverged else "completed"
     finally:
         finish(logger, failed=status == "failed")
     return {
         "status": status,
-        **metrics.last,
+        **({"reason": watch.diverged} if watch.diverged else {}),
+        **{key: _finite(value) for key, value in metrics.last.items()},
         "seconds": round(metrics.seconds(), 3),
         "parameters": module.parameter_count(),
     }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no number for what is not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _trainer(config: Config, callbacks: list[Callback]) -> pl.Trainer:

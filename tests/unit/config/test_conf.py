@@ -89,7 +89,28 @@ def test_published_shapes_have_the_published_size(name: str) -> None:
     assert (vocabulary + 1024 + 2) * hidden + blocks == parameters
 
 
-@pytest.mark.parametrize("name", ["gpt_pico", "gpt_nano", "gpt_micro", "gpt_mini", "gpt_small"])
+# Layers, hidden size and heads (paper, Table 4; no shape of 752M is published, it is our choice).
+BERTS = {
+    "bert_336m": (24, 1024, 16),
+    "bert_752m": (36, 1280, 20),
+    "bert_1.3b": (24, 2048, 32),
+    "bert_3.9b": (48, 2560, 40),
+}
+
+
+@pytest.mark.parametrize("name", BERTS)
+def test_published_shapes_of_bert(name: str) -> None:
+    model = jobs([f"model={name}"])[0].config.model
+    assert (model.num_layers, model.hidden_size, model.num_attention_heads) == BERTS[name]
+    assert (model.architecture, model.seq_length, model.vocab_multiple) == ("bert", 512, 128)
+    assert (model.init_std, model.dropout, model.gelu) == (0.02, 0.1, "erf")
+
+
+SMALL = [f"gpt_{size}" for size in ("pico", "nano", "micro", "mini", "small")]
+SMALL += [f"bert_{size}" for size in ("pico", "nano", "micro", "mini")]
+
+
+@pytest.mark.parametrize("name", SMALL)
 def test_small_shapes_scale_their_initial_weights(name: str) -> None:
     model = jobs([f"model={name}"])[0].config.model
     assert model.init_std == pytest.approx(0.02 * (1024 / model.hidden_size) ** 0.5, rel=1e-5)
@@ -123,6 +144,16 @@ def test_an_installed_wheel_uses_its_own_copy(
     assert folders.conf_dir() == package / "conf"
     monkeypatch.undo()
     assert (folders.conf_dir() / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("choice", "scale"), [("pre", 1.0), ("post", 1.0), ("deepnorm", None), ("sandwich", None)]
+)
+def test_a_placement_has_its_own_scale_or_the_stated_one(choice: str, scale: float | None) -> None:
+    lines = [f"layernorm={choice}"]
+    assert jobs(lines)[0].config.model.layernorm.residual_scale == scale
+    lines += ["model.layernorm.residual_scale=0.5"]
+    assert jobs(lines)[0].config.model.layernorm.residual_scale == 0.5
 
 
 def test_values_in_conf_are_plain() -> None:

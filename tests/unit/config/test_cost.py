@@ -6,7 +6,7 @@ import pytest
 
 from hydratron.config.cost import flops_per_token, training_flops
 from hydratron.config.load import from_dict
-from hydratron.config.schema import ModelConfig
+from hydratron.config.model import ModelConfig
 
 
 @pytest.mark.parametrize(("layers", "hidden"), [(24, 1024), (72, 3072)])
@@ -25,3 +25,23 @@ def test_a_job_costs_its_tokens_at_the_vocabulary_of_its_tokenizer() -> None:
     assert training_flops(config) == tokens * flops_per_token(config.model, 2048)
     config = from_dict(content | {"tokenizer": {"kind": "gpt2"}})
     assert training_flops(config) == tokens * flops_per_token(config.model, 51200)
+
+
+def test_bert_pays_for_its_head_at_masked_tokens_only() -> None:
+    h, s, v, layers = 64, 32, 1000, 3
+    gpt, bert = (
+        flops_per_token(
+            ModelConfig(architecture=name, num_layers=layers, hidden_size=h, seq_length=s), v
+        )
+        for name in ("gpt", "bert")
+    )
+    blocks = gpt - 6 * v * h
+    per_sequence = 0.15 * s * (h * h + v * h) + h * h + 2 * h
+    assert bert == pytest.approx(blocks + 6 * per_sequence / s, rel=1e-12)
+
+
+def test_bert_s_own_vocabulary_is_counted() -> None:
+    model = {"architecture": "bert", "vocab_multiple": 128}
+    config = from_dict({"model": model, "tokenizer": {"kind": "bert", "vocab_size": 300}})
+    tokens = config.samples * config.model.seq_length
+    assert training_flops(config) == tokens * flops_per_token(config.model, 30592)

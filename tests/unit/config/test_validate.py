@@ -52,7 +52,7 @@ def test_the_defaults_are_valid() -> None:
         ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16"),
         (
             {"model__layernorm__placement": "mid"},
-            "model.layernorm.placement=mid: choices: pre, post",
+            "model.layernorm.placement=mid: choices: pre, post, deepnorm, sandwich",
         ),
         ({"model__name": "../x"}, "model.name=../x: letters, digits, _ . - only"),
         (

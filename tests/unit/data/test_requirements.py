@@ -11,6 +11,7 @@ from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, open_corpus
 from hydratron.data.requirements import most_samples, problems
 from hydratron.data.samples.assemble import validation_samples
+from hydratron.data.samples.gpt import samples_per_epoch
 from tests.helpers.prepared import prepared_folder
 
 
@@ -53,7 +54,7 @@ def test_a_blend_has_no_sample_twice(
         replace(whole, first=6, last=10, weight=weights[1]),
     )
     blended = replace(corpus, splits={"train": parts, "validation": parts})
-    most = most_samples(parts, seq_length)
+    most = most_samples(parts, [samples_per_epoch(part.tokens, seq_length) for part in parts])
     assert most > 0
 
     def epochs(n: int) -> int:

@@ -10,7 +10,7 @@ import yaml
 from torch import Tensor, nn
 
 from hydratron.config.load import from_dict
-from hydratron.config.schema import ModelConfig
+from hydratron.config.model import ModelConfig
 from hydratron.models.gpt import GPTModel, gpt_parameters
 from hydratron.models.init import draw
 from hydratron.parallel.mesh import SINGLE, ParallelGroup
@@ -95,7 +95,9 @@ PUBLISHED = {
 
 def on_meta(name: str, group: ParallelGroup = SINGLE) -> GPTModel:
     config = from_dict({"model": yaml.safe_load((CONF / f"{name}.yaml").read_text())})
-    return build_network(config.model, 50257, group, RandomStreams(0), "meta")
+    model = build_network(config.model, 50257, group, RandomStreams(0), "meta")
+    assert isinstance(model, GPTModel)
+    return model
 
 
 @pytest.mark.parametrize(("name", "parameters"), PUBLISHED.items())

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hydratron.data.samples.bert import BertSamples
 from hydratron.data.samples.bert_tokens import BertTokens
 from hydratron.data.samples.mapping import build_mapping
 from hydratron.errors import DataError, JobError, Problem
-from hydratron.training.batches import Loader, dead_workers_named
+from hydratron.training.batches import CountedSteps, Loader, dead_workers_named
 
 BATCHES = [[0, 1], [5, 3], [2, 4]]
 
@@ -118,3 +119,20 @@ def test_other_errors_pass() -> None:
 def test_workers_leave_signals_to_the_rank() -> None:
     (first, *_) = Loader(Counting("handlers"), BATCHES, 1)
     assert first.tolist() == [[1, 1], [1, 1]]
+
+
+def test_every_micro_batch_knows_the_counts_of_its_step() -> None:
+    numbers = np.arange(7)
+
+    class One:
+        def __len__(self) -> int:
+            return len(numbers)
+
+        def __getitem__(self, i: int) -> Any:
+            return {"labels": numbers[i : i + 1]}
+
+    loader = Loader(One(), [[0], [1], [2], [3], [4], [5]])
+    steps = CountedSteps(loader, 2, lambda batch: batch["labels"].sum(dim=(0, 1))[None])
+    assert len(steps) == 6
+    found = [(int(batch["labels"]), counts.tolist()) for batch, counts in steps]
+    assert found == [(0, [1]), (1, [1]), (2, [5]), (3, [5]), (4, [9]), (5, [9])]

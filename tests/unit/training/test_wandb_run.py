@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
+from hydratron.reporting.curves import PANELS
+from hydratron.reporting.records import POSITION
 from hydratron.training import wandb_run
 from hydratron.training.metrics import MetricsWriter
 
@@ -36,6 +40,40 @@ def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) 
     wandb_run.finish(logger, failed=False)
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
     assert json.loads(job.metrics.read_text())["train/loss"] == 2.5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_offline_file_holds_what_a_workspace_asks_for(tmp_path: Path) -> None:
+    job = JobFolder(tmp_path / "out" / "sweep" / "000_job")
+    job.path.mkdir(parents=True)
+    logger = wandb_run.wandb_logger(config(tmp_path), job)
+    assert logger is not None
+    row: dict[str, Any] = dict.fromkeys([*POSITION, *(panel.metric for panel in PANELS)], 1)
+    MetricsWriter(job.metrics, [logger]).write(row)
+    wandb_run.finish(logger, failed=True)
+
+    records = offline_records(tmp_path / "out")
+    run = next(record["run"] for record in records if record["type"] == "run")
+    assert (run["run_group"], run["job_type"]) == ("sweep", "gpt_nano-single-pre")
+    settings = run["config"]["update"]
+    assert settings["model"]["name"] == "gpt_nano"
+    assert settings["parallel"]["tensor_model_parallel_size"] == 1
+    assert settings["seed"] == 7
+    (history,) = [r["history"]["item"] for r in records if r["type"] == "history"]
+    assert row.items() <= history.items()
+    # Lightning defines its own step first; W&B takes the last definition of `*`.
+    axes = [r["metric"] for r in records if r["type"] == "metric"]
+    assert [a["step_metric"] for a in axes if a.get("glob_name") == "*"][-1] == "tokens"
+    (end,) = [r["exit"] for r in records if r["type"] == "exit"]
+    assert end["exit_code"] == 1
+
+
+def offline_records(folder: Path) -> list[dict[str, Any]]:
+    """What `wandb leet`, and so `wandb sync`, finds in the only offline run of the folder."""
+    (file,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return [json.loads(line) for line in said.splitlines()]
 
 
 def test_online_without_an_answer_goes_on_offline(

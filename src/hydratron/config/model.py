@@ -1,0 +1,61 @@
+"""The options of the network: its shape, and where its LayerNorms stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hydratron.config.option import option
+from hydratron.models.placements import PLACEMENTS
+
+
+@dataclass
+class LayerNormConfig:
+    """`layernorm=`: the paper's ablation (section 5.3, Figure 7)."""
+
+    placement: str = option(
+        "pre",
+        "pre: x + f(LN(x)); post: LN(x + f(x)); deepnorm: post, scaled; sandwich: x + LN(f(LN(x)))",
+        choices=tuple(PLACEMENTS),
+    )
+    norm: str = option("layernorm", "the normalisation function", choices=("layernorm",))
+    residual_scale: float | None = option(
+        None, "factor on x in x + f(x); null: the placement's own, by depth", above=0
+    )
+    eps: float = option(1e-5, "added to the variance", above=0)
+
+
+@dataclass
+class ModelConfig:
+    """`model=`: the shape of the network, the same for every parallel degree."""
+
+    name: str = option("gpt_nano", "label in job names, tables and curves")
+    architecture: str = option("gpt", "which network is built", choices=("gpt", "bert"))
+    num_layers: int = option(4, "transformer layers", minimum=1)
+    hidden_size: int = option(192, "width of the residual stream", minimum=1)
+    num_attention_heads: int = option(4, "attention heads per layer", minimum=1)
+    ffn_hidden_size: int | None = option(
+        None, "width of the MLP; null means 4 * hidden_size", minimum=1
+    )
+    seq_length: int = option(128, "tokens per sequence, and learned positions", minimum=1)
+    vocab_multiple: int = option(
+        1024,
+        "the vocabulary is padded to a multiple of this, whatever the parallel degree",
+        minimum=1,
+    )
+    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+    dropout: float = option(
+        0.1, "probability, after embedding, attention, projection and MLP", minimum=0, maximum=0.99
+    )
+    gelu: str = option("tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"))
+    attention: str = option(
+        "sdpa", "sdpa: fused; manual: materialised scores", choices=("sdpa", "manual")
+    )
+    recompute: bool = option(False, "recompute each layer in backward instead of storing it")
+    loss_chunk_tokens: int = option(
+        8192, "tokens whose logits are held at once in the loss", minimum=1
+    )
+    layernorm: LayerNormConfig = field(default_factory=LayerNormConfig)
+
+    def padded(self, vocab_size: int) -> int:
+        """The smallest multiple of `vocab_multiple` that holds the tokenizer's vocabulary."""
+        return -(-vocab_size // self.vocab_multiple) * self.vocab_multiple

@@ -1,0 +1,60 @@
+"""The training loss of every step, watched: spikes are counted, and divergence is told by rule."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from statistics import median
+from typing import Any
+
+
+class LossWatch:
+    """Sees the loss of one step after the other, in nats.
+
+    A spike is a step, or several in a row, more than `spike_nats` above the median of the `window`
+    steps before it.  `diverged` says, once and for good, why the run counts as diverged: a loss
+    that is not finite, or a median of the last `window` steps more than `diverged_nats` above the
+    lowest such median before.  Before `window` steps neither is judged.
+    """
+
+    def __init__(self, window: int, spike_nats: float, diverged_nats: float) -> None:
+        self.window, self.spike_nats, self.diverged_nats = window, spike_nats, diverged_nats
+        self.spikes = 0
+        self.diverged: str | None = None
+        self._recent: deque[float] = deque(maxlen=window)
+        self._lowest = math.inf
+        self._in_spike = False
+
+    def see(self, step: int, loss: float) -> None:
+        if self.diverged:
+            return
+        if not math.isfinite(loss):
+            self.diverged = f"the loss of step {step} is {loss}"
+            return
+        if len(self._recent) == self.window:
+            above = loss > median(self._recent) + self.spike_nats
+            self.spikes += above and not self._in_spike
+            self._in_spike = above
+        self._recent.append(loss)
+        if len(self._recent) == self.window:
+            now = median(self._recent)
+            if now > self._lowest + self.diverged_nats:
+                self.diverged = (
+                    f"the median loss of {self.window} steps up to step {step} is {now:.3f}, "
+                    f"the lowest was {self._lowest:.3f}"
+                )
+            self._lowest = min(self._lowest, now)
+
+    def state(self) -> dict[str, Any]:
+        """Plain JSON, from which `load_state` goes on."""
+        return {
+            "spikes": self.spikes,
+            "recent": [*self._recent],
+            "lowest": self._lowest if math.isfinite(self._lowest) else None,
+            "in_spike": self._in_spike,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.spikes, self._in_spike = state["spikes"], state["in_spike"]
+        self._recent.extend(state["recent"])
+        self._lowest = math.inf if state["lowest"] is None else state["lowest"]

@@ -1,0 +1,139 @@
+"""The workspace as data: panels, groups, filter and columns derived from the report, offline."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import warnings
+from collections.abc import Sequence
+
+from hydratron.reporting.curves import PANELS, SMOOTHED, WINDOWS, Panel
+from hydratron.reporting.differences import BOOKKEEPING, varying
+from hydratron.reporting.records import Run
+from hydratron.reporting.seeds import SEED, seed_groups
+from hydratron.reporting.tables import OUTCOMES
+
+with warnings.catch_warnings():
+    # The library still declares some of its models in pydantic's older style.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import wandb_workspaces.workspaces as ws
+    from wandb_workspaces.expr import Config, MetricType, Ordering, Summary
+    from wandb_workspaces.reports.v2.interface import LinePlot
+
+# The page's switch between axes: W&B has none for all panels at once, so each is a section.
+AXES = {"tokens": "tokens", "step": "optimizer steps", "seconds": "seconds of training"}
+REFUSED = ("So", "Sk", "Sm", "Sc", "Cs")
+# What decides most about a run comes first among the keys that tell the groups apart.
+LEADING = (
+    "model.name",
+    "parallel.tensor_model_parallel_size",
+    "parallel.data_parallel_size",
+)
+
+
+def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.Workspace:
+    """The view that shows these runs as the static page does; nothing is sent.
+
+    A section per x axis, and one with logarithmic y. Where a configuration was run under several
+    seeds, runs are grouped by what else differs: W&B draws the mean and the band from the least
+    to the largest value, over all runs of a group (the page leaves broken ones out). The filter
+    takes all runs of the sweeps, jobs that start later too.
+    """
+    shown = [panel for panel in PANELS if any(panel.metric in run.keys for run in runs)]
+    sections = [_section(f"by {axis}", shown, axis, runs) for axis in AXES]
+    sections[0].is_open = True
+    logarithmic = [panel for panel in shown if panel.log]
+    sections.append(_section("by tokens, logarithmic", logarithmic, "tokens", runs, log=True))
+    distinguishing = telling_apart(runs)
+    grouped: list[MetricType] = []
+    if seed_groups(runs):
+        grouped += [Config(key) for key in distinguishing]
+    return ws.Workspace(
+        entity=entity,
+        project=project,
+        name=plain(title),
+        sections=sections,
+        # W&B would draw the first ten runs only.
+        settings=ws.WorkspaceSettings(x_axis="tokens", max_runs=max(1, len(runs))),
+        runset_settings=ws.RunsetSettings(
+            # As text, because the library quotes lists of names wrongly ("it's").
+            filters=f'Metric("Group") in {_sweeps(runs)!r}',
+            groupby=grouped,
+            order=[Ordering(Summary("val/loss"))],
+            pinned_columns=columns(runs, distinguishing),
+        ),
+    )
+
+
+def telling_apart(runs: Sequence[Run]) -> list[str]:
+    """The fewest configuration keys, taken in order, that separate all runs but for the seed."""
+    differing = [
+        key for key in varying(runs) if key not in SEED and not key.startswith(BOOKKEEPING)
+    ]
+    leading = [key for key in LEADING if key in differing]
+    kept: list[str] = []
+    labels: list[tuple[str, ...]] = [()] * len(runs)
+    for key in dict.fromkeys([*leading, *differing]):
+        values = [json.dumps(run.settings.get(key), sort_keys=True, default=str) for run in runs]
+        finer = [(*label, value) for label, value in zip(labels, values, strict=True)]
+        if len({*finer}) > len({*labels}):
+            kept.append(key)
+            labels = finer
+    return kept
+
+
+def columns(runs: Sequence[Run], distinguishing: Sequence[str]) -> list[str]:
+    """The columns of the table of runs: name, what differs, state, then what came out."""
+    seed = [key for key in varying(runs) if key in SEED]
+    sweep = ["run:group"] if len(_sweeps(runs)) > 1 else []
+    settings = [f"config:{_backend(key)}" for key in [*distinguishing, *seed]]
+    outcomes = [f"summary:{key}" for key in OUTCOMES]
+    return ["run:displayName", *sweep, *settings, "run:state", *outcomes]
+
+
+def plain(title: str) -> str:
+    """The title with `-` for the symbols, `=` and `+` among them, that W&B refuses in a name."""
+    return "".join("-" if unicodedata.category(c) in REFUSED else c for c in title)
+
+
+def _section(
+    name: str, panels: Sequence[Panel], axis: str, runs: Sequence[Run], *, log: bool = False
+) -> ws.Section:
+    return ws.Section(
+        name=name,
+        panels=[_plot(panel, axis, runs, log) for panel in panels],
+        layout_settings=ws.SectionLayoutSettings(columns=3, rows=3),
+        panel_settings=ws.SectionPanelSettings(x_axis=axis),
+    )
+
+
+def _plot(panel: Panel, axis: str, runs: Sequence[Run], log: bool) -> LinePlot:
+    plot = LinePlot(
+        title=panel.title,
+        x=axis,
+        y=[panel.metric],
+        title_x=AXES[axis],
+        title_y=panel.unit or None,
+        log_y=log or None,
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        max_runs_to_show=max(1, len(runs)),
+    )
+    if panel.metric == SMOOTHED:
+        # The page's moving average over `window` rows; W&B weighs the past by this factor.
+        window = max(1.0, max((len(run.rows) for run in runs), default=0) / WINDOWS)
+        plot.smoothing_type = "exponential"
+        plot.smoothing_factor = 1 - 1 / window
+        plot.smoothing_show_original = True
+    return plot
+
+
+def _sweeps(runs: Sequence[Run]) -> list[str]:
+    """The W&B groups of the runs."""
+    return sorted({run.sweep for run in runs})
+
+
+def _backend(key: str) -> str:
+    """`model.name` as W&B keeps it: each top-level entry of a configuration is under `value`."""
+    first, *rest = key.split(".")
+    return ".".join([first, "value", *rest])

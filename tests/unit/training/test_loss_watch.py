@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+
+import pytest
+
+from hydratron.training.loss_watch import LossWatch
+
+
+def watch(losses: Iterable[float] = ()) -> LossWatch:
+    made = LossWatch(window=5, spike_nats=0.5, diverged_nats=2.0)
+    for step, loss in enumerate(losses, start=1):
+        made.see(step, loss)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("after", "spikes"),
+    [
+        ([4.51], 1),
+        ([4.49], 0),
+        ([4.6, 4.7, 4.8], 1),  # one spike of three steps
+        ([4.6, 4.0, 4.6], 2),
+        ([3.0, 4.6], 1),
+    ],
+)
+def test_spikes_are_counted_against_the_median_before(after: list[float], spikes: int) -> None:
+    assert watch([4.0] * 5 + after).spikes == spikes
+
+
+def test_nothing_is_judged_before_the_window_is_full() -> None:
+    early = watch([4.0] * 4 + [40.0])
+    assert (early.spikes, early.diverged) == (0, None)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_diverges_at_once(bad: float) -> None:
+    assert watch([4.0, bad]).diverged == f"the loss of step 2 is {bad}"
+
+
+def test_a_median_far_above_the_lowest_diverges() -> None:
+    falling = [6.0, 5.0, 4.0, 4.0, 4.0, 4.0]
+    # Three of the last five decide the median.
+    assert watch([*falling, 6.1, 6.1]).diverged is None
+    assert watch([*falling, 5.9, 5.9, 5.9, 5.9, 5.9]).diverged is None
+    found = watch([*falling, 6.1, 6.1, 6.1, 1.0])
+    assert found.diverged == (
+        "the median loss of 5 steps up to step 9 is 6.100, the lowest was 4.000"
+    )
+
+
+def test_it_goes_on_where_it_was_saved() -> None:
+    losses = [4.0, 4.1, 3.9, 4.0, 4.2, 4.9, 5.0, 4.0, 6.5, 6.5, 6.5]
+    whole = watch(losses)
+    assert whole.spikes == 2
+    assert whole.diverged
+    for cut in range(len(losses)):
+        first, second = watch(losses[:cut]), watch()
+        second.load_state(json.loads(json.dumps(first.state(), allow_nan=False)))
+        for step, loss in enumerate(losses[cut:], start=cut + 1):
+            second.see(step, loss)
+        assert (second.spikes, second.diverged) == (whole.spikes, whole.diverged)
