@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
 
 from hydratron.reporting import report
+from tests.integration.browsing import BROWSERS, QUIET, Scheme, Visit, browser_path
 from tests.unit.reporting.synthetic import write_sweep, write_twelve
 
 if TYPE_CHECKING:
@@ -18,19 +18,8 @@ if TYPE_CHECKING:
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 HOSTILE = "<img src=x onerror=alert(1)>"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 # Stroke and dash of every line of one chart, in drawing order.
 LINES = """id => [...document.querySelectorAll(`#${id} .scatterlayer path.js-line`)].map(path => {
   const style = getComputedStyle(path);
@@ -40,7 +29,7 @@ LINES = """id => [...document.querySelectorAll(`#${id} .scatterlayer path.js-lin
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    found = browser_path()
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
     with playwright.sync_playwright() as driver:
@@ -53,47 +42,6 @@ def browser() -> Iterator[Browser]:
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sweep = write_sweep(tmp_path_factory.mktemp("outputs") / "sweep", hostile=HOSTILE)
     return report([sweep]).dashboard
-
-
-class Visit:
-    """An open page and everything that went wrong on it."""
-
-    def __init__(self, browser: Browser, dashboard: Path, scheme: Scheme) -> None:
-        self.context = browser.new_context(
-            viewport={"width": 1400, "height": 1000}, color_scheme=scheme
-        )
-        self.page = self.context.new_page()
-        self.troubles: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.troubles.append(message.text))
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.troubles.append(request.url))
-        self.page.on("dialog", lambda dialog: self.troubles.append(dialog.message))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(dashboard.as_uri())
-        self.page.wait_for_selector("html[data-drawn]")
-
-    def last_x(self) -> float:
-        """Where the longest line of the main chart ends."""
-        return float(
-            self.page.evaluate(
-                "Math.max(...document.getElementById('chart-val-loss').data.map(t => t.x.at(-1)))"
-            )
-        )
-
-    def axis(self) -> tuple[str, float]:
-        """Title and end of the x axis as they are drawn in the main chart."""
-        title = self.page.text_content("#chart-val-loss .xtitle")
-        end = self.page.evaluate(
-            "document.getElementById('chart-val-loss')._fullLayout.xaxis.range[1]"
-        )
-        return str(title), float(end)
-
-    def close(self) -> None:
-        self.context.close()
-        assert self.troubles == []
-        local = ("file:", "data:", "blob:")
-        assert [url for url in self.requests if not url.startswith(local)] == []
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +64,39 @@ def test_every_run_is_a_line_in_every_panel(visit: Visit) -> None:
     charts = visit.page.locator(".chart")
     assert charts.count() == 8
     for index in range(8):
+        visit.see(charts.nth(index))
         assert charts.nth(index).locator(".scatterlayer path.js-line").count() == 6
+
+
+def test_a_chart_is_drawn_when_the_reader_comes_to_it(browser: Browser, dashboard: Path) -> None:
+    visit = Visit(browser, dashboard, "light", height=500)
+    last = visit.page.locator(".chart").last
+    assert visit.page.locator("#chart-val-loss .main-svg").count() > 0
+    assert last.locator(".main-svg").count() == 0
+    visit.see(last)
+    assert last.locator(".xtitle").text_content() == "tokens"
+    # A switch reaches the charts that are out of sight when they are seen again.
+    visit.page.evaluate("scrollTo(0, 0)")
+    visit.page.locator("#axis label", has_text="steps").click()
+    visit.page.wait_for_selector("html[data-drawn]")
+    visit.see(last)
+    playwright.expect(last.locator(".xtitle")).to_have_text("optimizer steps")
+    visit.close()
+
+
+def test_paper_has_every_chart_seen_or_not(browser: Browser, dashboard: Path) -> None:
+    visit = Visit(browser, dashboard, "dark", height=500)
+    visit.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    charts = visit.page.locator(".chart")
+    for index in range(8):
+        assert charts.nth(index).locator(".scatterlayer path.js-line").count() == 6
+    visit.close()
 
 
 def test_colour_is_the_model_and_dash_the_degree_in_every_panel(visit: Visit) -> None:
     seen = defaultdict(set)
     for identifier in visit.page.locator(".chart").evaluate_all("all => all.map(c => c.id)"):
+        visit.see(visit.page.locator(f"#{identifier}"))
         lines = visit.page.evaluate(LINES, identifier)
         seen["colours"].add(tuple(line["colour"] for line in lines))
         seen["dashes"].add(tuple(line["dash"] for line in lines))
@@ -158,8 +133,10 @@ def test_the_switches_change_the_axes(fresh: Visit) -> None:
     fresh.page.locator("#scale label", has_text="log").click()
     assert fresh.page.evaluate(scale) == "log"
     path = "document.querySelector('#chart-train-loss path.js-line').getAttribute('d')"
+    fresh.see(fresh.page.locator("#chart-train-loss"))
     smooth = fresh.page.evaluate(path)
     fresh.page.locator("#smoothing label", has_text="raw").click()
+    fresh.page.wait_for_selector("html[data-drawn]")
     assert fresh.page.evaluate(path) != smooth
 
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hydratron.cli.parser import Parser
+from hydratron.cli.parser import Parser, complain
+from hydratron.errors import HydratronError
+
+if TYPE_CHECKING:
+    from hydratron.reporting.records import Run
+
+FAILED = 1
 
 
 def build_parser() -> Parser:
@@ -14,27 +21,59 @@ def build_parser() -> Parser:
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or jobs")
     live = "write the page anew while jobs run, until all have ended or Ctrl-C"
     parser.add_argument("--live", action="store_true", help=live)
+    wandb = "then save the same panels as a new workspace in the runs' W&B project"
+    parser.add_argument("--wandb", action="store_true", help=wandb)
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
     options = build_parser().parse_args(argv)
-    from hydratron.reporting import print_summary, report
+    if options.wandb:
+        from hydratron.workspace import require_library
+
+        require_library()
+    from hydratron.reporting import ReportPaths
+    from hydratron.reporting.records import read_runs
+    from hydratron.reporting.terminal import show
+    from hydratron.reporting.writing import write_report
 
     if options.live:
-        _follow(options.folders)
+        runs = _follow(options.folders)
     else:
-        report(options.folders)
-    print_summary(options.folders)
-    return 0
+        runs = read_runs(options.folders)
+        write_report(runs, options.folders)
+    show(runs, ReportPaths.of(options.folders[0]))
+    return _save_workspace(runs, options.folders) if options.wandb else 0
 
 
-def _follow(folders: Sequence[Path]) -> None:
+def _follow(folders: Sequence[Path]) -> list[Run]:
     """One line of status on a terminal, on standard error; nothing in a pipe."""
     from rich.console import Console
     from rich.text import Text
 
     from hydratron.reporting.live import follow
 
+    def tell(text: str) -> None:
+        line.update(Text(text, no_wrap=True, overflow="ellipsis"))
+
     with Console(stderr=True).status("reading") as line:
-        follow(folders, lambda text: line.update(Text(text, no_wrap=True, overflow="ellipsis")))
+        return follow(folders, tell)
+
+
+def _save_workspace(runs: Sequence[Run], folders: Sequence[Path]) -> int:
+    """Print its address; what keeps it from W&B is one line, and the files are written already."""
+    from rich.console import Console
+
+    from hydratron.reporting.dashboard import title_of
+    from hydratron.workspace import save
+
+    try:
+        with Console(stderr=True).status("W&B"):
+            saved = save(runs, title_of(folders))
+    except HydratronError as error:
+        complain(str(error))
+        return FAILED
+    print(saved.url)
+    if saved.missing:
+        complain(f"W&B: {saved.missing} of {len(runs)} runs are not there")
+    return 0

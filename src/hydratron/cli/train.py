@@ -92,7 +92,8 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
         key = _data_key(config)
         if key not in folders:
             given = config.data.prepared
-            folders[key] = given or str(prepare(config.data, config.tokenizer, progress=True))
+            tokens = config.data, config.tokenizer
+            folders[key] = given or str(prepare(*tokens, sentences=config.sentences, progress=True))
             opened[key] = open_corpus(folders[key])
         corpus = opened[key]
         found = requirements.problems(corpus, config)
@@ -107,7 +108,7 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
 
 
 def _data_key(config: Config) -> str:
-    return repr((config.data, config.tokenizer))
+    return repr((config.data, config.tokenizer, config.sentences))
 
 
 def _work(planned: Plan) -> tuple[float, ...]:
@@ -176,13 +177,12 @@ def _finish(planned: Plan, folder: Path, results: dict[str, dict[str, Any]]) -> 
     """Write and print the report, then one line for every job that did not complete."""
     if planned.jobs[0].config.launch.node_rank > 0:
         return 0  # The first host reports.
-    from hydratron.reporting import print_summary, report
+    from hydratron.reporting import report
 
     known = planned.job_folders(folder)
     jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
     try:
-        report([folder])
-        print_summary(folder)
+        report([folder], summary=True)
     except HydratronError as error:
         complain(*str(error).splitlines())
     failed = 0

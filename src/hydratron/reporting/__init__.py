@@ -35,15 +35,22 @@ def load(folders: Path | str | Sequence[Path | str]) -> pd.DataFrame:
     return tidy(read_runs(folders))
 
 
-def report(folders: Sequence[Path]) -> ReportPaths:
+def report(folders: Sequence[Path], *, summary: bool = False) -> ReportPaths:
     """Write dashboard.html, summary.csv and curves.csv into the first folder, each by rename.
 
+    With `summary` it then prints what `print_summary` does; the runs are read once for both.
     Raises HydratronError when a folder holds no jobs.
     """
     from hydratron.reporting.records import read_runs
     from hydratron.reporting.writing import write_report
 
-    return write_report(read_runs(folders), folders)
+    runs = read_runs(folders)
+    paths = write_report(runs, folders)
+    if summary:
+        from hydratron.reporting.terminal import show
+
+        show(runs, paths)
+    return paths
 
 
 def print_summary(folders: Path | Sequence[Path]) -> None:
@@ -54,7 +61,5 @@ def print_summary(folders: Path | Sequence[Path]) -> None:
     from hydratron.reporting.records import read_runs
     from hydratron.reporting.terminal import show
 
-    show(read_runs(folders))
     first = folders if isinstance(folders, Path) else folders[0]
-    paths = ReportPaths.of(Path(first))
-    print(*paths, sep="\n")
+    show(read_runs(folders), ReportPaths.of(Path(first)))

@@ -134,12 +134,20 @@ def _points(position: dict[str, np.ndarray], kept: list[int]) -> dict[str, Any]:
     return points
 
 
+def _common(steps: Sequence[np.ndarray]) -> np.ndarray:
+    """What is in all of them, once, in order; runs of one sweep mostly log at the same steps."""
+    first, *others = steps
+    if all(np.array_equal(first, other) for other in others):
+        return np.unique(first)
+    return reduce(np.intersect1d, steps)
+
+
 def _mean(group: Seeds, metric: str, window: float, limit: int) -> dict[str, Any] | None:
     """Mean, least and largest value at the steps that all usable runs of the group have logged."""
     found = [logged for run in group.usable if (logged := _logged(run, metric)) is not None]
     if not found or len(found) < len(group.usable):
         return None
-    step = reduce(np.intersect1d, (position["step"] for position, _ in found))
+    step = _common([position["step"] for position, _ in found])
     if not len(step):
         return None
     rows = [np.searchsorted(position["step"], step) for position, _ in found]

@@ -105,7 +105,7 @@ def contexts(found: Sequence[Sequence[Run]], ignored: frozenset[str]) -> list[st
 
 
 def _value(run: Run, key: str) -> str:
-    return json.dumps(run.settings.get(key), sort_keys=True, default=str)
+    return run.texts.get(key, "null")
 
 
 def _texts(runs: Sequence[Run], key: str) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 from typing import Protocol
 
+import numpy as np
+
 from hydratron.reporting.differences import PARALLEL, SHAPE, contexts, groups
 from hydratron.reporting.formats import count, gap, loss, rate
 from hydratron.reporting.records import Run
@@ -162,8 +164,8 @@ def _agreement(model: str, members: Sequence[Sequence[Run]]) -> Agreement:
         model=model,
         degrees=tuple(kept),
         final=_largest(abs(_final(a) - _final(b)) for a, b in pairs),
-        validation=_largest(d for a, b in pairs for d in _gaps(a, b, "val/loss")),
-        training=_largest(d for a, b in pairs for d in _gaps(a, b, "train/loss")),
+        validation=_largest(d for a, b in pairs if (d := _gap(a, b, "val/loss")) is not None),
+        training=_largest(d for a, b in pairs if (d := _gap(a, b, "train/loss")) is not None),
         dropout=float(members[0][0].settings.get("model.dropout") or 0.0),
         missing=tuple(text for texts in missing for text in texts),
     )
@@ -185,9 +187,11 @@ def _final(run: Run) -> float:
     return math.nan if value is None else value
 
 
-def _gaps(a: Run, b: Run, key: str) -> list[float]:
-    first, second = a.curve(key), b.curve(key)
-    return [abs(first[step] - second[step]) for step in first.keys() & second.keys()]
+def _gap(a: Run, b: Run, key: str) -> float | None:
+    """The largest difference at a step that both have logged; None without such a step."""
+    (steps, first), (others, second) = a.curve(key), b.curve(key)
+    _, at, there = np.intersect1d(steps, others, assume_unique=True, return_indices=True)
+    return float(np.abs(first[at] - second[there]).max()) if len(at) else None
 
 
 def _largest(values: Iterable[float]) -> float | None:

@@ -18,6 +18,8 @@ EVERY_SECONDS = 3.0
 # A sweep on one host starts its jobs one after the other: between two of them all have ended.
 SETTLE_SECONDS = 15.0
 LEAST_RELOAD_SECONDS = 5.0
+# When each file of a job was written, in nanoseconds, and its size; None for one not there.
+Stamp = tuple[tuple[int, int] | None, ...]
 
 
 class Watched:
@@ -25,7 +27,7 @@ class Watched:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = folders
-        self._known: dict[Path, tuple[tuple[object, ...], Run]] = {}
+        self._known: dict[Path, tuple[Stamp, Run]] = {}
 
     def read(self) -> list[Run]:
         """The runs as they are now; HydratronError as `read_runs`."""
@@ -39,6 +41,11 @@ class Watched:
         self._known = found
         return [run for _, run in found.values()]
 
+    def quiet_seconds(self) -> float:
+        """How long before now a file of the runs was last written."""
+        written = (stat[0] for stamp, _ in self._known.values() for stat in stamp if stat)
+        return time.time() - max(written, default=0) / 1e9
+
 
 def follow(
     folders: Sequence[Path],
@@ -46,32 +53,32 @@ def follow(
     *,
     every: float = EVERY_SECONDS,
     settle: float = SETTLE_SECONDS,
-) -> ReportPaths:
+) -> list[Run]:
     """Write the page whenever a job logged or ended, until all jobs have ended or Ctrl-C.
 
     `tell` gets a line of status at every look, `every` seconds apart; all jobs have ended when
-    none is under way and nothing changed for `settle` seconds. The last write is an ordinary
-    report. Raises HydratronError when a folder holds no jobs.
+    none is under way and no file of theirs changed for `settle` seconds. The last write is an
+    ordinary report of the runs that are returned. Raises HydratronError when a folder holds none.
     """
     watched = Watched(folders)
     shown: list[tuple[object, ...]] | None = None
     runs: list[Run] = []
-    changed = time.monotonic()
     try:
         while True:
             runs = watched.read()
             now = [(run.folder, run.status, len(run.rows)) for run in runs]
             if now != shown:
-                shown, changed = list(now), time.monotonic()
+                shown = list(now)
                 _write_page(runs, folders)
             tell(status(runs))
             ended = not any(run.status in UNDER_WAY for run in runs)
-            if ended and time.monotonic() - changed >= settle:
+            if ended and watched.quiet_seconds() >= settle:
                 break
             time.sleep(every)
     except KeyboardInterrupt:
         runs = watched.read()
-    return write_report(runs, folders)
+    write_report(runs, folders)
+    return runs
 
 
 def status(runs: Sequence[Run]) -> str:
@@ -95,7 +102,7 @@ def _write_page(runs: Sequence[Run], folders: Sequence[Path]) -> None:
     time.sleep(time.monotonic() - started)
 
 
-def _stamp(path: Path) -> tuple[object, ...]:
+def _stamp(path: Path) -> Stamp:
     job = JobFolder(path)
     files = (job.config, job.metrics, job.result, job.failure, job.provenance)
     stats = [file.stat() if file.exists() else None for file in files]

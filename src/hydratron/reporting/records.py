@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -18,6 +18,7 @@ import yaml
 
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, flatten, read_json
+from hydratron.reporting.rows import Row, Rows, read_metrics
 
 METRICS = (
     "train/loss",
@@ -47,7 +48,7 @@ class Run:
     folder: Path
     settings: dict[str, Any]
     """The configuration with dotted keys: `model.num_layers` -> 4."""
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: Sequence[Row] = field(default_factory=list)
     result: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +72,11 @@ class Run:
         if self.failure:
             return "failed"
         return "running" if self.recent else "unfinished"
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The settings as JSON, which tells 1 from true and can be compared and hashed."""
+        return {k: json.dumps(v, sort_keys=True, default=str) for k, v in self.settings.items()}
 
     @property
     def model(self) -> str:
@@ -120,6 +126,8 @@ class Run:
         """The value in the result, else the last logged one; None when there is neither."""
         if self.result.get(key) is not None:
             return float(self.result[key])
+        if isinstance(self.rows, Rows):
+            return self.rows.last(key)
         logged = (row[key] for row in reversed(self.rows) if row.get(key) is not None)
         value = next(logged, None)
         return None if value is None else float(value)
@@ -127,11 +135,15 @@ class Run:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """What the rows have logged, in order of appearance."""
+        if isinstance(self.rows, Rows):
+            return self.rows.keys
         return tuple(dict.fromkeys(chain.from_iterable(self.rows)))
 
     @cached_property
     def columns(self) -> dict[str, np.ndarray]:
         """The rows as one float array per key, nan where a row lacks it; keys of texts left out."""
+        if isinstance(self.rows, Rows):
+            return self.rows.columns
         found = {}
         for key in self.keys:
             try:
@@ -140,10 +152,15 @@ class Run:
                 continue
         return found
 
-    def curve(self, key: str) -> dict[int, float]:
-        """Finite values of one metric by step."""
-        pairs = ((row["step"], row.get(key)) for row in self.rows)
-        return {step: float(v) for step, v in pairs if v is not None and math.isfinite(v)}
+    def curve(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and finite values of one metric, `[n]` each; the later value of a step counts."""
+        steps, values = self.columns.get("step"), self.columns.get(key)
+        if steps is None or values is None:
+            return np.array([]), np.array([])
+        known = np.isfinite(values)
+        steps, values = steps[known][::-1], values[known][::-1]
+        unique, at = np.unique(steps, return_index=True)
+        return unique, values[at]
 
 
 def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
@@ -151,7 +168,8 @@ def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
 
     Raises HydratronError for a folder without jobs and for a file that cannot be read.
     """
-    return [read_run(path) for path in find_jobs(folders)]
+    with ThreadPoolExecutor() as readers:
+        return list(readers.map(read_run, find_jobs(folders)))
 
 
 def find_jobs(folders: Path | str | Sequence[Path | str]) -> list[Path]:
@@ -185,42 +203,6 @@ def read_run(path: Path) -> Run:
 def is_recent(path: Path) -> bool:
     """Whether the file was written within the last RECENT_SECONDS."""
     return path.exists() and time.time() - path.stat().st_mtime < RECENT_SECONDS
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The rows of a metrics.jsonl that may be being written: lines that are not whole are left out.
-
-    A job that goes on from a checkpoint logs some steps again: the later rows replace the earlier.
-    """
-    if not path.exists():
-        return []
-    rows: list[dict[str, Any]] = []
-    for row in _parse(path.read_text(encoding="utf-8", errors="replace")):
-        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-            continue
-        if rows and row["step"] < rows[-1]["step"]:
-            rows = [earlier for earlier in rows if earlier["step"] < row["step"]]
-        rows.append(row)
-    return rows
-
-
-def _parse(text: str) -> list[Any]:
-    """The JSON values of the lines, without those that are not whole."""
-    text = text.rstrip("\n")
-    try:
-        # As one array, which is much faster; one value per line is what the count makes sure of.
-        values: list[Any] = json.loads("[" + text.replace("\n", ",") + "]")
-        if len(values) == text.count("\n") + 1:
-            return values
-    except json.JSONDecodeError:
-        pass
-    values = []
-    for line in text.splitlines():
-        try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return values
 
 
 def tidy(runs: Sequence[Run]) -> pd.DataFrame:

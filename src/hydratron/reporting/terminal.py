@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hydratron.reporting import ReportPaths
 from hydratron.reporting.differences import short_columns
 from hydratron.reporting.findings import findings
 from hydratron.reporting.formats import count, decimal, loss
@@ -57,14 +58,17 @@ def table(runs: Sequence[Run], width: int, *, sparks: bool = False) -> Table:
     return shown
 
 
-def show(runs: Sequence[Run]) -> None:
-    """Table, causes of failures and findings on stdout."""
+def show(runs: Sequence[Run], paths: ReportPaths) -> None:
+    """Table, causes of failures, findings, and last the paths of the report, on stdout."""
     console = Console(file=sys.stdout, highlight=False)
     if not console.is_terminal:
         # A pipe has no width to keep to; rich would squeeze the columns into 80.
         console.width = PIPED
     wide = table(runs, console.width, sparks=True)
-    fits = console.is_terminal and console.measure(wide).maximum <= console.width
+    # Measured with room: within the console's own width everything can be squeezed to fit.
+    room = console.options.update(max_width=PIPED)
+    needed = console.measure(wide, options=room).maximum
+    fits = console.is_terminal and needed <= console.width
     unicode = console.encoding.startswith("utf")
     console.print(wide if fits and unicode else table(runs, console.width))
     console.print()
@@ -74,3 +78,4 @@ def show(runs: Sequence[Run]) -> None:
     for finding in findings(runs):
         style = {True: "green", False: "bold red", None: ""}[finding.holds]
         console.print(Text(finding.sentence(), style=style), soft_wrap=True)
+    print(*paths, sep="\n")

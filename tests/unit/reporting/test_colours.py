@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hydratron.config.schema import ModelConfig
+from hydratron.config.model import ModelConfig
 from hydratron.job import flatten
 from hydratron.reporting.colours import Colouring, colourings, palette, styles
 from hydratron.reporting.records import Run

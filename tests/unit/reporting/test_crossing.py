@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydratron.config.schema import ModelConfig
+from hydratron.config.model import ModelConfig
 from hydratron.job import flatten
 from hydratron.reporting.crossing import default_target, first_crossing, tokens_to_loss
 from hydratron.reporting.records import Run

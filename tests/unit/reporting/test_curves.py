@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydratron.config.schema import ModelConfig
+from hydratron.config.model import ModelConfig
 from hydratron.job import flatten
 from hydratron.reporting.curves import curves, decimate, rounded, smooth
 from hydratron.reporting.records import Run

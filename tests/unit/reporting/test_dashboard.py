@@ -175,7 +175,10 @@ def test_many_findings_are_folded(tmp_path: Path) -> None:
             cfg = config(NANO if name == "gpt_nano" else PICO, seed=seed)
             write_job(tmp_path / "s" / f"{name}{seed}", cfg, rows(cfg, 20))
     html = visible(report([tmp_path / "s"]).dashboard.read_text())
-    assert "<summary>3 more findings</summary>" in html
+    shown, folded = html.split("<summary>3 more findings</summary>")
+    assert shown.count('<li><span class="mark') == 12
+    assert shown.endswith("<details>")
+    assert folded.split("</details>")[0].count('<li><span class="mark') == 3
 
 
 def test_only_a_live_page_says_so_and_loads_itself_anew(tmp_path: Path) -> None:

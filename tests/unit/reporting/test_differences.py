@@ -3,7 +3,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from hydratron.config.schema import Config, LayerNormConfig
+from hydratron.config.model import LayerNormConfig
+from hydratron.config.schema import Config
 from hydratron.job import flatten
 from hydratron.reporting.differences import (
     PARALLEL,

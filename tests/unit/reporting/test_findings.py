@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hydratron.config.schema import ModelConfig, OptimConfig
+from hydratron.config.model import ModelConfig
+from hydratron.config.schema import OptimConfig
 from hydratron.job import flatten
 from hydratron.reporting.findings import (
     Agreement,

@@ -21,6 +21,15 @@ def test_lines_share_scale_and_length() -> None:
     assert set(half) == {"█"}
 
 
+def test_the_scale_goes_from_the_least_loss_to_what_nine_of_ten_are_below() -> None:
+    # 0.9 of eleven values is the tenth: a loss of 1000 is drawn like one of 9.
+    (line,) = sparklines([run([1000.0, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0])], 11)
+    assert line == "██▇▆▆▅▄▃▃▂▁"
+    # The least and the largest loss of any run, not of each.
+    first, second = sparklines([run([8.0, 8, 8, 8, 8, 8]), run([4.0, 4, 4, 4, 1, 1])], 6)
+    assert (first, second) == ("██████", "▄▄▄▄▁▁")
+
+
 def test_flat_broken_and_single_values_are_lines_too() -> None:
     assert sparklines([run([3.0, 3.0])], 4) == ["▁▁▁▁"]
     assert sparklines([run([5.0])], 4) == ["▁▁▁▁"[:1]]

@@ -95,6 +95,20 @@ def test_the_csv_says_at_how_many_tokens_the_target_was_reached(tmp_path: Path) 
     assert all(200_000 < float(by_run[run]) <= 204_800 for run in ("000", "001"))
 
 
+def test_a_run_that_never_reached_the_target_says_so(tmp_path: Path) -> None:
+    for name, losses in (("a", (5.0, 4.0)), ("b", (5.0, 4.5)), ("c", ())):
+        logged = [{"step": i, "tokens": 100 * i, "val/loss": v} for i, v in enumerate(losses, 1)]
+        logged = logged or [{"step": 1, "tokens": 100, "train/loss": 3.0}]
+        cfg = replace(config(), trainer=replace(config().trainer, max_steps=len(name) + 400))
+        write_job(tmp_path / "s" / name, cfg, logged)
+    paths = report([tmp_path / "s"])
+    read = pd.read_csv(paths.summary, keep_default_na=False).set_index("run")
+    assert dict(read["tokens_to_loss"]) == {"a": "200", "b": "not reached", "c": ""}
+    page = paths.dashboard.read_text()
+    cells = [cell for cell in ("200", "not reached", "–") if f'"number">{cell}</td><td' in page]
+    assert cells == ["200", "not reached", "–"]
+
+
 def test_the_run_is_named_where_the_columns_do_not_tell_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -192,19 +192,40 @@ function drawChart(panel) {
   if (note) note.hidden = state.smoothing !== "smooth";
 }
 
-// The main chart at once, the others in turns of their own, so that the page answers meanwhile.
-let turn = 0;
-function draw(atOnce = false) {
-  const mine = ++turn;
-  document.getElementById("theme").textContent = isDark() ? "Light" : "Dark";
-  const waiting = [...page.panels];
-  function next() {
-    if (mine !== turn) return;
-    const panel = waiting.shift();
-    if (panel) drawChart(panel);
-    if (!waiting.length) root.dataset.drawn = "true";
-    else if (atOnce) next();
-    else setTimeout(next);
+// Only the charts near the window are drawn, one per turn, so that the page answers meanwhile;
+// the others are stale until the reader comes to them.
+const inView = new Set(), stale = new Set();
+let turn, looked = page.panels.length === 0;
+
+function drawNext() {
+  const panel = page.panels.find((one) => stale.has(one) && inView.has(one.id));
+  if (panel) {
+    stale.delete(panel);
+    drawChart(panel);
   }
-  next();
+  const more = page.panels.some((one) => stale.has(one) && inView.has(one.id));
+  clearTimeout(turn);
+  if (more) turn = setTimeout(drawNext);
+  root.toggleAttribute("data-drawn", looked && !more);
+}
+
+const watcher = new IntersectionObserver((entries) => {
+  looked = true;
+  for (const { target, isIntersecting } of entries) {
+    inView[isIntersecting ? "add" : "delete"](target.id);
+  }
+  drawNext();
+}, { rootMargin: "200px 0px" });
+
+function draw() {
+  document.getElementById("theme").textContent = isDark() ? "Light" : "Dark";
+  for (const panel of page.panels) stale.add(panel);
+  drawNext();
+}
+
+// Every chart now, seen or not: paper shows all of them.
+function drawAll() {
+  clearTimeout(turn);
+  stale.clear();
+  page.panels.forEach(drawChart);
 }

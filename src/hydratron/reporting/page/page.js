@@ -29,7 +29,7 @@ addEventListener("beforeprint", () => {
   before = root.style.colorScheme;
   root.style.colorScheme = "light";
   root.classList.add("print");
-  draw(true);
+  drawAll();
 });
 addEventListener("afterprint", () => {
   root.style.colorScheme = before;
@@ -47,3 +47,4 @@ if (page.reload) {
 
 drawLegend();
 draw();
+for (const { id } of page.panels) watcher.observe(document.getElementById(id));
