@@ -42,7 +42,7 @@ def test_one_process_learns_and_logs_what_the_design_says(one: Any) -> None:
     assert list(series(rows, "val/loss")) == [20, 40, 50]
     assert series(rows, "tokens")[50] == 50 * 8 * 16
     assert rows[0].keys() == {
-        "step", "tokens", "seconds", "train/loss", "lr", "grad_norm",
+        "step", "tokens", "seconds", "train/loss", "train/spikes", "lr", "grad_norm",
         "perf/tokens_per_second", "perf/mfu", "perf/memory_bytes", "perf/data_wait",
     }  # fmt: skip
     assert max(series(rows, "grad_norm").values()) > 0.5  # so clipping took part

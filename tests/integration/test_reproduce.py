@@ -79,7 +79,16 @@ def test_a_real_smoke_run(
     assert main([*SMOKE, "--analyze-only"]) == 0
     assert {path.name: path.read_bytes() for path in results.iterdir()} == before
 
+    for name in before.keys() - {"curves.csv", "provenance.json"}:
+        (results / name).unlink()
     capsys.readouterr()
+    assert main(["report", str(results)]) == 0
+    assert {path.name: path.read_bytes() for path in results.iterdir()} == before
+    said = capsys.readouterr()
+    assert said.out.endswith(f"{results / 'figure.svg'}\n{results / 'figure.html'}\n")
+    assert main(["report", str(results), "outputs"]) == 2
+    assert "results are reported by themselves" in capsys.readouterr().err
+
     assert main(SMOKE) == 0
     said = capsys.readouterr()
     assert said.out.startswith("tp_equivalence, smoke: 0 of 4 jobs left, about 0 min\n")

@@ -13,11 +13,15 @@ if TYPE_CHECKING:
     from hydratron.reporting.records import Run
 
 FAILED = 1
+ABOUT = (
+    "Page, table and findings of trained jobs: dashboard.html, summary.csv, curves.csv.  Of "
+    "experiments/NAME/results/PROFILE, which hydratron reproduce wrote: figure, table and verdict "
+    "again, from its curves.csv."
+)
 
 
 def build_parser() -> Parser:
-    about = "Page, table and findings of trained jobs: dashboard.html, summary.csv, curves.csv."
-    parser = Parser(prog="hydratron report", description=about)
+    parser = Parser(prog="hydratron report", description=ABOUT)
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or jobs")
     live = "write the page anew while jobs run, until all have ended or Ctrl-C"
     parser.add_argument("--live", action="store_true", help=live)
@@ -27,7 +31,15 @@ def build_parser() -> Parser:
 
 
 def run(argv: Sequence[str]) -> int:
-    options = build_parser().parse_args(argv)
+    parser = build_parser()
+    options = parser.parse_args(argv)
+    from hydratron.reproduce.catalog import is_results
+
+    results = [folder for folder in options.folders if is_results(folder)]
+    if results:
+        if len(results) < len(options.folders) or options.live or options.wandb:
+            parser.error(f"{results[0]}: results are reported by themselves, without an option")
+        return _again(results)
     if options.wandb:
         from hydratron.workspace import require_library
 
@@ -44,6 +56,15 @@ def run(argv: Sequence[str]) -> int:
         write_report(runs, options.folders)
     show(runs, ReportPaths.of(options.folders[0]))
     return _save_workspace(runs, options.folders) if options.wandb else 0
+
+
+def _again(results: Sequence[Path]) -> int:
+    from hydratron.cli.reproduce import show
+    from hydratron.reproduce.results import publish_again
+
+    for folder in results:
+        show(publish_again(folder), folder)
+    return 0
 
 
 def _follow(folders: Sequence[Path]) -> list[Run]:

@@ -119,11 +119,12 @@ def _conclude(
         source = Source([read_run(job) for job in jobs], command)
     analysis = publish(artifact, profile, source)
     write_pages(folder, known)
-    _show(analysis, artifact.results(profile.name))
+    show(analysis, artifact.results(profile.name))
     return 0
 
 
-def _show(analysis: Analysis, results: Path) -> None:
+def show(analysis: Analysis, results: Path) -> None:
+    """Verdicts with their details, notes, and last the paths of the figure."""
     from hydratron.reproduce.results import FIGURE, PAGE, effect
 
     print()

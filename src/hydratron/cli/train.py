@@ -195,6 +195,8 @@ def _finish(planned: Plan, folder: Path, results: dict[str, dict[str, Any]]) -> 
 
 
 def _cause(job: JobFolder, result: dict[str, Any]) -> str:
+    if "reason" in result:
+        return f": {result['reason']}"
     failure = read_json(job.failure)
     said = failure or result
     if "kind" not in said:

@@ -40,6 +40,10 @@ PANELS = (
     Panel("val/loss", "Validation loss", "~g", ".4f", "nats per token"),
     Panel("train/loss", "Training loss", "~g", ".4f"),
     Panel("val/perplexity", "Validation perplexity", "~s", ".4~g"),
+    Panel("val/mlm_loss", "Masked loss", "~g", ".4f", "validation, nats per masked token"),
+    Panel(
+        "val/sop_accuracy", "Order of segments", ".2~%", ".3~%", "validation, told right", log=False
+    ),
     Panel("lr", "Learning rate", "~g", ".3~g", log=False),
     Panel("grad_norm", "Gradient norm", "~g", ".4~g", "before clipping"),
     Panel("perf/tokens_per_second", "Throughput", "~s", ".4~s", "tokens per second"),

@@ -112,7 +112,9 @@ class Run:
 
     @property
     def cause(self) -> str | None:
-        """Why the run failed, in one line, or None."""
+        """Why the run failed or counts as diverged, in one line, or None."""
+        if self.status == "diverged":
+            return self.result.get("reason")
         if self.status != "failed":
             return None
         said = self.failure or self.result

@@ -74,7 +74,7 @@ def show(runs: Sequence[Run], paths: ReportPaths) -> None:
     console.print()
     for run in runs:
         if run.cause is not None:
-            console.print(Text(f"{run.name} failed: {run.cause}"), soft_wrap=True)
+            console.print(Text(f"{run.name} {run.status}: {run.cause}"), soft_wrap=True)
     for finding in findings(runs):
         style = {True: "green", False: "bold red", None: ""}[finding.holds]
         console.print(Text(finding.sentence(), style=style), soft_wrap=True)

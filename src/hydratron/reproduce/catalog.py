@@ -13,6 +13,8 @@ import hydratron
 from hydratron.errors import ConfigError, HydratronError, Problem
 
 PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.csv", "analyze.py"
+# What the runs of a profile leave in results/<profile>/; all else there follows from it.
+CURVES, PROVENANCE = "curves.csv", "provenance.json"
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ class Artifact:
     def results(self, profile: str) -> Path:
         return self.folder / "results" / profile
 
-    def criteria(self) -> dict[str, Any]:
-        """What criteria.yaml declares."""
-        return _read(self.folder / CRITERIA)
+    def criteria(self, profile: str) -> dict[str, Any]:
+        """What criteria.yaml declares, with what it declares under `profiles` for this one."""
+        content = _read(self.folder / CRITERIA)
+        return content | (content.pop("profiles", {}).get(profile) or {})
 
 
 def experiments_dir() -> Path:
@@ -108,6 +111,11 @@ def find(name: str, known: list[Artifact]) -> Artifact:
         names = ", ".join(a.name for a in known)
         raise HydratronError(f"{name}: no such artifact; artifacts: {names}")
     return chosen[0]
+
+
+def is_results(folder: Path) -> bool:
+    """Whether the folder is results/<profile>/ of an artifact."""
+    return (folder / CURVES).is_file() and (folder / PROVENANCE).is_file()
 
 
 def read_artifact(folder: Path) -> Artifact:

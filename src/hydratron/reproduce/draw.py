@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from hydratron.reproduce.figure import Figure, Line, Panel
+from hydratron.reproduce.figure import Figure, HeatMap, Line, Panel
 
 WIDTH, HEIGHT = 9.6, 4.2  # inches
 # The dashboard's palette on white.
 COLOURS = ("#2a55d0", "#df8600", "#0b9db8", "#b33f0b", "#75386b", "#25074f")
+HEAT = "Blues"
 INK, SOFT, GRID = "#1b1d22", "#5c616b", "#e4e5e8"
 STYLE: dict[str, Any] = {
     "axes.axisbelow": True,
@@ -73,13 +74,19 @@ def svg(figure: Figure) -> str:
 
 def canvas(figure: Figure) -> Canvas:
     """The figure as matplotlib has it; one pair of axes per panel, in their order."""
-    drawn = Canvas(figsize=(WIDTH, HEIGHT), layout="constrained")
+    lines = [panels for panels in (figure.panels, figure.below) if panels]
+    drawn = Canvas(figsize=(WIDTH, HEIGHT * len(lines)), layout="constrained")
     drawn.suptitle(figure.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    widths = [panel.width for panel in figure.panels]
-    places = drawn.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
-    for axes, panel in zip(places, figure.panels, strict=True):
-        _panel(axes, panel)
+    for part, panels in zip(_parts(drawn, len(lines)), lines, strict=True):
+        widths = [panel.width for panel in panels]
+        places = part.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
+        for axes, panel in zip(places, panels, strict=True):
+            (_heat_map if isinstance(panel, HeatMap) else _panel)(axes, panel)
     return drawn
+
+
+def _parts(drawn: Canvas, lines: int) -> list[Any]:
+    return [drawn] if lines == 1 else [*drawn.subfigures(lines, 1)]
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
@@ -103,6 +110,28 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.set_title(panel.title, pad=22 if labels else 6)
     if labels:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=labels, columnspacing=1.2)
+
+
+def _heat_map(axes: Axes, heat: HeatMap) -> None:
+    axes.set(xlabel=heat.x_label, ylabel=heat.y_label, title=heat.title)
+    axes.grid(False)
+    low, high = heat.limits
+    at = [[place - 0.5 for place in range(len(names) + 1)] for names in (heat.columns, heat.rows)]
+    axes.pcolormesh(*at, heat.values, cmap=HEAT, vmin=low, vmax=high, edgecolors="white")
+    axes.invert_yaxis()
+    axes.set_xticks(range(len(heat.columns)), heat.columns)
+    axes.set_yticks(range(len(heat.rows)), heat.rows)
+    axes.spines[:].set_visible(False)
+    for row, values in enumerate(heat.values):
+        for column, value in enumerate(values):
+            if math.isnan(value):
+                continue
+            crossed = (row, column) in heat.crossed
+            text = f"{value:.2f}" + ("\n×" if crossed else "")
+            ink = "white" if value > (low + high) / 2 else INK
+            axes.text(column, row, text, ha="center", va="center", color=ink)
+    if heat.mark and heat.crossed:
+        axes.set_title(f"× {heat.mark}", loc="right", fontsize=9, color=SOFT)
 
 
 def _scale(choose: Callable[[str], None], axis: Any, log: bool) -> None:

@@ -43,9 +43,33 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Figure:
+class HeatMap:
+    """A value for each pair of a row and a column, lower ones lighter; `values[row][column]`.
+
+    Cells of `crossed` (row, column) are marked, and `mark` says in the legend what that means;
+    not-a-number is an empty cell.
+    """
+
     title: str
-    panels: Sequence[Panel]
+    x_label: str
+    y_label: str
+    columns: Sequence[str]
+    rows: Sequence[str]
+    values: Sequence[Sequence[float]]
+    limits: tuple[float, float]
+    """The values of the lightest and the darkest cell, the same for maps that are compared."""
+    crossed: frozenset[tuple[int, int]] = frozenset()
+    mark: str = ""
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Panels side by side; `below` is a second line of them."""
+
+    title: str
+    panels: Sequence[Panel | HeatMap]
+    below: Sequence[Panel | HeatMap] = ()
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,19 @@ import pandas as pd
 from hydratron.job import write_json, write_text
 from hydratron.reporting.records import Run
 from hydratron.reporting.verdict import Verdict
-from hydratron.reproduce.catalog import ANALYZE, Artifact, Profile
+from hydratron.reproduce.catalog import (
+    ANALYZE,
+    CURVES,
+    PROVENANCE,
+    Artifact,
+    Profile,
+    read_artifact,
+)
 from hydratron.reproduce.collect import curves, provenance, read_curves
 from hydratron.reproduce.draw import svg
 from hydratron.reproduce.figure import Analysis
 
-CURVES, PROVENANCE, VERDICT = "curves.csv", "provenance.json", "verdict.json"
-TABLE, FIGURE, PAGE = "table.csv", "figure.svg", "figure.html"
+VERDICT, TABLE, FIGURE, PAGE = "verdict.json", "table.csv", "figure.svg", "figure.html"
 UNJUDGED = "the profile only shows that everything runs"
 # The last digits of a fit are those of the linear algebra library.
 DIGITS = 8
@@ -54,7 +60,7 @@ def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Anal
         write_text(folder / CURVES, frame.to_csv(index=False, lineterminator="\n"))
         write_json(folder / PROVENANCE, provenance(artifact, source.runs, source.command))
     # The file and not the frame: so that it gives the same results again.
-    analysis = analyse(artifact, read_curves(folder / CURVES))
+    analysis = analyse(artifact, profile, read_curves(folder / CURVES))
     verdicts = list(analysis.verdicts)
     if not profile.judged:
         verdicts = [verdict.not_run(UNJUDGED) for verdict in verdicts]
@@ -68,9 +74,18 @@ def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Anal
     return analysis
 
 
-def analyse(artifact: Artifact, frame: pd.DataFrame) -> Analysis:
-    """What the artifact's analyze.py makes of its curves and criteria."""
-    return _load(artifact.folder / ANALYZE)(frame, artifact.criteria())
+def publish_again(folder: Path) -> Analysis:
+    """Everything in results/<profile>/ again from its curves.csv.
+
+    Raises HydratronError when the folder is not in an artifact's.
+    """
+    artifact = read_artifact(folder.resolve().parents[1])
+    return publish(artifact, artifact.profile(folder.resolve().name), None)
+
+
+def analyse(artifact: Artifact, profile: Profile, frame: pd.DataFrame) -> Analysis:
+    """What the artifact's analyze.py makes of a profile's curves and its criteria."""
+    return _load(artifact.folder / ANALYZE)(frame, artifact.criteria(profile.name))
 
 
 def _load(path: Path) -> Callable[[pd.DataFrame, dict[str, Any]], Analysis]:

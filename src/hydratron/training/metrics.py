@@ -114,6 +114,8 @@ class MetricsLog(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
         row = pl_module.validation_row()
+        if "val/frequency_loss" not in self.last:
+            row["val/frequency_loss"] = pl_module.frequency_loss()
         self._pauses.close()
         self.write(pl_module, trainer.global_step, row)
 

@@ -14,7 +14,13 @@ from torch.optim import Optimizer
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus
 from hydratron.data.sampler import ConsumedSampler
-from hydratron.data.samples.assemble import continued, training_samples, validation_samples
+from hydratron.data.samples.assemble import (
+    Samples,
+    continued,
+    training_samples,
+    validation_samples,
+)
+from hydratron.data.samples.frequency import frequency_loss
 from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
 from hydratron.parallel.random import RandomStreams
@@ -90,10 +96,18 @@ class LanguageModule(pl.LightningModule):
 
     def val_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
-        samples = validation_samples(self.corpus, self.config.model.seq_length, trainer.val_samples)
+        samples = self._validation_samples()
         mine = range(data.rank, trainer.val_samples, data.size)
         size = self.config.micro_batch_size
         return Loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
+
+    def frequency_loss(self) -> float:
+        """The validation loss, in nats, of a model that knows the frequencies of tokens only."""
+        return frequency_loss(self.corpus, self._validation_samples())
+
+    def _validation_samples(self) -> Samples:
+        length, n = self.config.model.seq_length, self.config.trainer.val_samples
+        return validation_samples(self.corpus, length, n)
 
     def training_step(self, counted: tuple[Any, Tensor], batch_index: int) -> Tensor:
         batch, counts = counted

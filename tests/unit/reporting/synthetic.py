@@ -92,12 +92,15 @@ def write_job(
         for row in logged:
             final |= row
         final |= {"status": status, "parameters": PARAMETERS.get(cfg.model.name, 1_000_000)}
+        if status == "diverged":
+            final["reason"] = DIVERGED
         (folder / "result.json").write_text(json.dumps(final))
     if failure is not None:
         (folder / "failure.json").write_text(json.dumps(failure))
     return folder
 
 
+DIVERGED = "the loss of step 190 is nan"
 FAILURE = {
     "rank": 1,
     "kind": "RuntimeError",

@@ -14,6 +14,7 @@ from hydratron.reporting import report
 from hydratron.reporting.dashboard import embedded_json, page, title_of
 from hydratron.reporting.records import read_runs
 from tests.unit.reporting.synthetic import (
+    DIVERGED,
     FAILURE,
     NANO,
     PICO,
@@ -147,6 +148,7 @@ def test_twelve_jobs_one_failed_and_one_diverged_read_as_they_are(tmp_path: Path
     shown, data = visible(html), data_of(html)
     assert "12 runs: 10 completed, 1 diverged, 1 failed" in shown
     assert "004_gpt_pico-single-pre-lr0.003-s2: diverged</strong> at step" in shown
+    assert f"<br>{DIVERGED}" in shown
     assert shown.count('<td class="bad">') == 2
     assert "not reached" in shown
     broken = {run["name"][:3]: run["status"] for run in data["runs"] if run["broken"]}

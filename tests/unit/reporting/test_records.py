@@ -24,7 +24,7 @@ from hydratron.reporting.records import (
     tidy,
 )
 from hydratron.reporting.rows import read_metrics
-from tests.unit.reporting.synthetic import FAILURE, NANO, config, write_job, write_sweep
+from tests.unit.reporting.synthetic import DIVERGED, FAILURE, NANO, config, write_job, write_sweep
 
 
 def test_the_frame_has_one_row_per_logged_row(tmp_path: Path) -> None:
@@ -100,6 +100,8 @@ def test_the_state_of_a_run_and_its_cause(tmp_path: Path) -> None:
         '{"status": "failed", "kind": "Refused", "message": "why\\nmore"}'
     )
     assert read_run(silent.folder).cause == "Refused: why"
+    blown = read_run(write_job(tmp_path / "blown", config(), [], "diverged"))
+    assert blown.cause == DIVERGED
 
 
 @pytest.mark.parametrize(("tp", "dp"), [(1, 1), (2, 1), (1, 2), (8, 64)])

@@ -40,7 +40,7 @@ def sizes(
                 value = 7 + (loss - 7) * tokens / TOKENS[-1]
                 position = {"step": tokens // 100, "tokens": tokens, "val/loss": value}
                 rows.append(identity | position)
-    return analyse(FIG6, pd.DataFrame(rows))
+    return analyse(FIG6, FIG6.profile("small"), pd.DataFrame(rows))
 
 
 def statuses(analysis: Analysis) -> dict[str, str]:
@@ -111,7 +111,7 @@ def degrees(**planted: Any) -> Analysis:
             identity = who(GATE, parallel=parallel, model="gpt_nano", seed=1, step=step)
             norm = 2.0 / step * (1 + far)
             rows.append(identity | {"tokens": step, "train/loss": 5.0, "grad_norm": norm})
-    return analyse(GATE, pd.DataFrame(rows))
+    return analyse(GATE, GATE.profile("small"), pd.DataFrame(rows))
 
 
 def test_degrees_that_agree() -> None:
@@ -136,4 +136,7 @@ def test_a_run_that_stopped_early_is_infinitely_far() -> None:
         for p, last in (("single", 3), ("tp2", 2), ("dp2", 3))
         for s in range(1, last + 1)
     )
-    assert statuses(analyse(GATE, frame)) == {"tensor": "NOT REPRODUCED", "data": "REPRODUCED"}
+    assert statuses(analyse(GATE, GATE.profile("small"), frame)) == {
+        "tensor": "NOT REPRODUCED",
+        "data": "REPRODUCED",
+    }

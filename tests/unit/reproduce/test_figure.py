@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from hydratron.reproduce.draw import COLOURS, canvas, number, svg
-from hydratron.reproduce.figure import Figure, Line, Panel
+from hydratron.reproduce.figure import Figure, HeatMap, Line, Panel
 
 NAME = "{http://www.w3.org/2000/svg}"
 
@@ -140,3 +140,34 @@ def test_panels_share_the_width_as_they_ask() -> None:
     drawn.draw_without_rendering()
     first, second = (place.get_position().width for place in drawn.axes)
     assert first / second == pytest.approx(3, rel=0.05)
+
+
+def heat_map(**options: Any) -> HeatMap:
+    values = [[4.5, 5.0], [math.nan, 5.5]]
+    return HeatMap("h", "rate", "layers", ["1e-3", "3e-3"], ["4", "12"], values, (4, 6), **options)
+
+
+def test_a_heat_map_shows_each_value_where_it_belongs() -> None:
+    crossed = heat_map(crossed=frozenset({(1, 1)}), mark="fails")
+    drawn = canvas(Figure("t", [crossed]))
+    drawn.draw_without_rendering()
+    (place,) = drawn.axes
+    shown = {text.get_position(): text.get_text() for text in place.texts}
+    assert shown == {(0, 0): "4.50", (1, 0): "5.00", (1, 1): "5.50\n×"}
+    assert [label.get_text() for label in place.get_xticklabels()] == ["1e-3", "3e-3"]
+    assert [label.get_text() for label in place.get_yticklabels()] == ["4", "12"]
+    assert place.get_title(loc="right") == "× fails"
+    low, high = place.get_ylim()
+    assert low > high  # the first row on top
+    (mesh,) = place.collections
+    assert mesh.get_clim() == (4, 6)
+    assert not canvas(Figure("t", [heat_map(mark="fails")])).axes[0].get_title(loc="right")
+
+
+def test_a_second_line_of_panels_lies_below_the_first() -> None:
+    drawn = canvas(Figure("t", [Panel("p", "x", "y", [])], [heat_map(), heat_map()]))
+    drawn.draw_without_rendering()
+    tops = [place.get_window_extent().y1 for place in drawn.axes]
+    assert len(tops) == 3
+    assert tops[0] > tops[1] == tops[2]
+    assert "<image" not in svg(Figure("t", [heat_map()]))

@@ -1,3 +1,5 @@
+const ready = page.panels.length ? loadPlotly() : Promise.resolve();
+
 recall();
 if (state.seeds === "mean" && !keepsGroups(colouring())) state.colour = page.colourings[0].key;
 
@@ -14,7 +16,8 @@ for (const name of choices) {
 }
 for (const button of document.querySelectorAll(".export button")) {
   button.addEventListener("click", () => {
-    save(page.panels.find((panel) => panel.id === button.dataset.chart), button.dataset.format);
+    const chart = page.panels.find((panel) => panel.id === button.dataset.chart);
+    ready.then(() => save(chart, button.dataset.format));
   });
 }
 document.getElementById("theme").addEventListener("click", () => {
@@ -29,7 +32,8 @@ addEventListener("beforeprint", () => {
   before = root.style.colorScheme;
   root.style.colorScheme = "light";
   root.classList.add("print");
-  drawAll();
+  // A page that is printed the moment it opens has nothing yet to draw with.
+  if (window.Plotly) drawAll();
 });
 addEventListener("afterprint", () => {
   root.style.colorScheme = before;
@@ -47,4 +51,6 @@ if (page.reload) {
 
 drawLegend();
 draw();
-for (const { id } of page.panels) watcher.observe(document.getElementById(id));
+ready.then(() => {
+  for (const { id } of page.panels) watcher.observe(document.getElementById(id));
+});
