@@ -19,6 +19,10 @@ from hydratron.parallel.mesh import ParallelGroup
 from hydratron.parallel.random import RandomStreams
 
 
+# The values of `model.gelu` as torch calls them.
+GELU = {"tanh": "tanh", "erf": "none"}
+
+
 class Residual(nn.Module):
     """A sublayer around which the residual stream flows, normalised where `placement` says."""
 
@@ -67,10 +71,6 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = F.gelu(self.dense_h_to_4h(x), approximate=self.approximate)  # [b, s, f / t]
         return F.dropout(self.dense_4h_to_h(y), self.dropout, self.training)
-
-
-# The values of `model.gelu` as torch calls them.
-GELU = {"tanh": "tanh", "erf": "none"}
 
 
 class TransformerLayer(nn.Module):
