@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hydratron.reporting import report
-from tests.integration.browsing import BROWSERS, QUIET, Scheme, Visit, browser_path
+from tests.integration.browsing import Scheme, Visit
 from tests.unit.reporting.synthetic import write_sweep, write_twelve
 
 if TYPE_CHECKING:
@@ -25,17 +25,6 @@ LINES = """id => [...document.querySelectorAll(`#${id} .scatterlayer path.js-lin
   const style = getComputedStyle(path);
   return {colour: style.stroke, dash: style.strokeDasharray, width: style.strokeWidth};
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = browser_path()
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH")
-    with playwright.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=found, args=QUIET)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

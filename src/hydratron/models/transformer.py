@@ -18,7 +18,6 @@ from hydratron.parallel.layers import ColumnParallelLinear, RowParallelLinear
 from hydratron.parallel.mesh import ParallelGroup
 from hydratron.parallel.random import RandomStreams
 
-
 # The values of `model.gelu` as torch calls them.
 GELU = {"tanh": "tanh", "erf": "none"}
 

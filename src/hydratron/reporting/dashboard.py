@@ -20,12 +20,13 @@ from plotly.offline import get_plotlyjs
 from hydratron.reporting import sections
 from hydratron.reporting.colours import Style, colourings, styles
 from hydratron.reporting.curves import PANELS, curves
+from hydratron.reporting.layers import layer_maps, layer_section
 from hydratron.reporting.records import BROKEN, Run
 from hydratron.reporting.seed_table import seed_table
 from hydratron.reporting.seeds import seed_groups
 
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-SCRIPTS = ("plotly.js", "state.js", "legend.js", "charts.js", "export.js", "page.js")
+SCRIPTS = ("plotly.js", "state.js", "legend.js", "charts.js", "layers.js", "export.js", "page.js")
 
 
 def title_of(folders: Sequence[Path]) -> str:
@@ -37,7 +38,7 @@ def title_of(folders: Sequence[Path]) -> str:
 def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -> str:
     """The whole HTML page; with `reload_seconds` it says that it is live and loads itself anew."""
     drawn, offered, groups = styles(runs), colourings(runs), seed_groups(runs)
-    lines = curves(runs, groups)
+    lines, maps = curves(runs, groups), layer_maps(runs)
     logged = {line["metric"] for line in lines}
     shown = [panel for panel in PANELS if panel.metric in logged]
     index = {run.folder: i for i, run in enumerate(runs)}
@@ -68,6 +69,7 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
             for place, panel in enumerate(shown)
         ],
         "curves": lines,
+        "layers": maps,
     }
     code = "\n".join(_file(name) for name in SCRIPTS)
     script = _inline_script(f'"use strict";\n(() => {{\n{code}\n}})();')
@@ -81,6 +83,7 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
         "colours": sections.colour_choice(offered),
         "seeds": sections.SEED_SWITCH if groups else "",
         "panels": sections.panels(shown),
+        "layers": layer_section(runs, maps),
         "means": seed_table(runs, groups),
         "table": sections.run_table(runs, drawn, offered[0]),
         "provenance": sections.provenance(runs),

@@ -1,5 +1,11 @@
 const ready = page.panels.length ? loadPlotly() : Promise.resolve();
 
+// What follows the colours of the scheme.
+function redraw() {
+  draw();
+  if (layersShown) drawLayers();
+}
+
 recall();
 if (state.seeds === "mean" && !keepsGroups(colouring())) state.colour = page.colourings[0].key;
 
@@ -23,9 +29,9 @@ for (const button of document.querySelectorAll(".export button")) {
 document.getElementById("theme").addEventListener("click", () => {
   root.style.colorScheme = isDark() ? "light" : "dark";
   remember();
-  draw();
+  redraw();
 });
-systemDark.addEventListener("change", () => draw());
+systemDark.addEventListener("change", redraw);
 
 let before = "";
 addEventListener("beforeprint", () => {
@@ -33,12 +39,14 @@ addEventListener("beforeprint", () => {
   root.style.colorScheme = "light";
   root.classList.add("print");
   // A page that is printed the moment it opens has nothing yet to draw with.
-  if (window.Plotly) drawAll();
+  if (!window.Plotly) return;
+  drawAll();
+  if (layerRun) drawLayers();
 });
 addEventListener("afterprint", () => {
   root.style.colorScheme = before;
   root.classList.remove("print");
-  draw();
+  redraw();
 });
 
 // Not under the reader's finger, and not for nobody.
@@ -53,4 +61,5 @@ drawLegend();
 draw();
 ready.then(() => {
   for (const { id } of page.panels) watcher.observe(document.getElementById(id));
+  watchLayers();
 });
