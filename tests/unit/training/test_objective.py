@@ -26,7 +26,7 @@ class FixedBert:
 
 
 def bert_batch() -> dict[str, Tensor]:
-    labels = torch.tensor([[-1, 4, 0], [-1, -1, -1]])
+    labels = torch.tensor([[-1, 4, 0], [-1, -1, 2]])
     tokens, ones = torch.full((2, 3), 7), torch.ones(2, 3, dtype=torch.int64)
     return {
         "labels": labels,
@@ -39,14 +39,14 @@ def bert_batch() -> dict[str, Tensor]:
 
 def test_bert_counts_masked_tokens_and_sequences() -> None:
     objective = OBJECTIVES["bert"]
-    assert objective.counts(bert_batch()).tolist() == [2, 2]
-    assert objective.sums(FixedBert(), bert_batch()).tolist() == [4, 1]
+    assert objective.counts(bert_batch()).tolist() == [3, 2]
+    assert objective.sums(FixedBert(), bert_batch()).tolist() == [6, 1]
 
 
 def test_berts_validation_row() -> None:
     objective = OBJECTIVES["bert"]
     scores = objective.scores(FixedBert(), bert_batch())
-    assert scores.tolist() == [4, 1, 1, 2, 2]
+    assert scores.tolist() == [6, 1, 1, 3, 2]
     assert len(scores) == objective.scored
     assert objective.row(scores.tolist()) == {
         "val/loss": 2.5,
