@@ -66,7 +66,7 @@ def test_every_degree_and_micro_batch_is_the_same_run(
     }
     expected, result = run(tmp_path / "one", data, **options, trainer__micro_batch_size=8)
     losses = series(expected, "train/mlm_loss")
-    assert losses[20] < losses[1] - 0.3
+    assert losses[20] < losses[1] - 0.1
     assert result["val/loss"] == pytest.approx(result["val/mlm_loss"] + result["val/sop_loss"])
     for degree in (
         {"tp": 2},
