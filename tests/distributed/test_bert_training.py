@@ -68,14 +68,9 @@ def test_every_degree_and_micro_batch_is_the_same_run(
     losses = series(expected, "train/mlm_loss")
     assert losses[20] < losses[1] - 0.1
     assert result["val/loss"] == pytest.approx(result["val/mlm_loss"] + result["val/sop_loss"])
-    for degree in (
-        {"tp": 2},
-        {"tp": 4},
-        {"dp": 2},
-        {"tp": 2, "dp": 2, "trainer__micro_batch_size": 1},
-    ):
-        name = "".join(f"{key}{value}" for key, value in degree.items())
-        rows, other = run(tmp_path / name, data, **options, **degree)
+    for tp, dp, micro in ((2, 1, 4), (4, 1, 4), (1, 2, 4), (2, 2, 1)):
+        split = options | {"trainer__micro_batch_size": micro}
+        rows, other = run(tmp_path / f"tp{tp}_dp{dp}", data, tp=tp, dp=dp, **split)
         assert_same(rows, expected)
         assert other["parameters"] == result["parameters"]
         assert_same_layers(rows, expected)

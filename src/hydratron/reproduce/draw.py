@@ -81,12 +81,15 @@ def canvas(figure: Figure) -> Canvas:
         widths = [panel.width for panel in panels]
         places = part.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
         for axes, panel in zip(places, panels, strict=True):
-            (_heat_map if isinstance(panel, HeatMap) else _panel)(axes, panel)
+            if isinstance(panel, HeatMap):
+                _heat_map(axes, panel)
+            else:
+                _panel(axes, panel)
     return drawn
 
 
 def _parts(drawn: Canvas, lines: int) -> list[Any]:
-    return [drawn] if lines == 1 else [*drawn.subfigures(lines, 1)]
+    return [drawn] if lines == 1 else [*drawn.subfigures(lines, 1, squeeze=False)[:, 0]]
 
 
 def _panel(axes: Axes, panel: Panel) -> None:

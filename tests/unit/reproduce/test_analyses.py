@@ -10,7 +10,7 @@ import pytest
 
 from hydratron.config.folders import conf_dir
 from hydratron.reproduce.catalog import Artifact, artifacts
-from hydratron.reproduce.figure import Analysis
+from hydratron.reproduce.figure import Analysis, Panel
 from hydratron.reproduce.results import analyse
 
 KNOWN = {a.name: a for a in artifacts(conf_dir().parent / "experiments")}
@@ -129,7 +129,9 @@ def test_one_step_beyond_the_bound(far: float) -> None:
 
 
 def test_a_run_that_stopped_early_is_infinitely_far() -> None:
-    rows = degrees().figure.panels[0].lines[0]
+    panel = degrees().figure.panels[0]
+    assert isinstance(panel, Panel)
+    rows = panel.lines[0]
     assert len(rows.x) == 5
     frame = pd.DataFrame(
         who(GATE, parallel=p, model="m", seed=1, step=s) | {"train/loss": 1.0, "grad_norm": 1.0}
