@@ -135,7 +135,7 @@ def _figure(
     depths = sorted({depth for _, depth, _ in finals})
     curves = [_curves(frame, depth, rate, plateau) for depth in depths]
     finite = [loss for losses in finals.values() for loss in losses.values() if loss < math.inf]
-    shades = (min(finite, default=0.0), plateau)
+    shades = (min([*finite, plateau]), plateau)
     maps = [_map(finals, place, limit, shades) for place in (POST, PRE)]
     return Figure("BERT with LayerNorm after (post) and before (pre) each sublayer", curves, maps)
 

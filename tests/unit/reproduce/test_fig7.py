@@ -9,6 +9,7 @@ import pytest
 
 from hydratron.config.folders import conf_dir
 from hydratron.reproduce.catalog import artifacts
+from hydratron.reproduce.draw import svg
 from hydratron.reproduce.figure import Analysis, HeatMap
 from hydratron.reproduce.results import analyse
 
@@ -143,3 +144,8 @@ def test_curves_are_those_of_the_shared_rate() -> None:
     assert (post.x, post.y) == ([600], pytest.approx([5.3]))
     assert post.band == ([5.29], [5.31])
     assert pre.label == "pre"
+
+
+def test_runs_that_are_all_above_the_plateau_can_be_drawn() -> None:
+    above = planted({cell: (6.0, 6.1, 6.2) for cell in PAPER})
+    assert svg(above.figure)
