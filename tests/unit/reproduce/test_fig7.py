@@ -147,5 +147,5 @@ def test_curves_are_those_of_the_shared_rate() -> None:
 
 
 def test_runs_that_are_all_above_the_plateau_can_be_drawn() -> None:
-    above = planted({cell: (6.0, 6.1, 6.2) for cell in PAPER})
+    above = planted(dict.fromkeys(PAPER, (6.0, 6.1, 6.2)))
     assert svg(above.figure)
