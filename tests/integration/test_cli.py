@@ -166,7 +166,7 @@ def test_unusable_data_stops_before_anything_exists(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(data: object, tokenizer: object, progress: bool) -> Path:
+    def refuse(data: object, tokenizer: object, sentences: bool, progress: bool) -> Path:
         raise DataError([Problem("data.path", "x", "no text in it")])
 
     monkeypatch.setattr("hydratron.data.prepare.prepare", refuse)
@@ -185,7 +185,7 @@ def test_data_is_prepared_once_for_each_tokenizer(
 ) -> None:
     asked: list[int] = []
 
-    def prepare(data: object, tokenizer: Any, progress: bool) -> Path:
+    def prepare(data: object, tokenizer: Any, sentences: bool, progress: bool) -> Path:
         asked.append(tokenizer.vocab_size)
         return elsewhere / str(tokenizer.vocab_size)
 

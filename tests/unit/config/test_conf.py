@@ -10,6 +10,7 @@ import yaml
 from hydratron.config import folders
 from hydratron.config.folders import conf_dir, groups, search_folders
 from hydratron.config.plan import jobs
+from hydratron.errors import ConfigError
 
 GROUPS = groups([conf_dir()])
 CHOICES = [
@@ -27,12 +28,16 @@ COMPANIONS = {
     "tokenizer=bert": ["tokenizer.path={file}"],
     "tokenizer=prepared": ["data=indexed", "data.path=tokens"],
 }
+TOKENIZERS: dict[str, list[str]] = {"gpt": [], "gpt2": [], "scaling": []}
+TOKENIZERS["bert"] = ["tokenizer=wordpiece"]
 
 
 def _companions(group: str, choice: str, file: Path) -> list[str]:
     extra = [line.format(file=file) for line in COMPANIONS.get(f"{group}={choice}", [])]
     if group == "parallel":
         extra += ["model=gpt_small", "launch=torchrun", "trainer.global_batch_size=512"]
+    if group == "model":
+        extra += TOKENIZERS[choice.split("_")[0]]
     return extra
 
 
@@ -50,6 +55,13 @@ def test_every_choice_is_a_valid_job(group: str, choice: str, tmp_path: Path) ->
         assert planned[0].config.parallel.label == choice
     if group == "layernorm":
         assert planned[0].config.model.layernorm.placement == choice
+
+
+@pytest.mark.parametrize("kind", ["bpe", "gpt2"])
+def test_bert_is_refused_a_tokenizer_without_its_marks(kind: str, tmp_path: Path) -> None:
+    path = [f"tokenizer.path={tmp_path}"] if kind == "gpt2" else []
+    with pytest.raises(ConfigError, match=rf"tokenizer.kind={kind}: BERT needs \[CLS\]"):
+        jobs(["model=bert_pico", f"tokenizer={kind}", *path])
 
 
 @pytest.mark.parametrize("experiment", GROUPS["experiment"])
@@ -100,7 +112,7 @@ BERTS = {
 
 @pytest.mark.parametrize("name", BERTS)
 def test_published_shapes_of_bert(name: str) -> None:
-    model = jobs([f"model={name}"])[0].config.model
+    model = jobs([f"model={name}", "tokenizer=wordpiece"])[0].config.model
     assert (model.num_layers, model.hidden_size, model.num_attention_heads) == BERTS[name]
     assert (model.architecture, model.seq_length, model.vocab_multiple) == ("bert", 512, 128)
     assert (model.init_std, model.dropout, model.gelu) == (0.02, 0.1, "erf")
@@ -112,7 +124,7 @@ SMALL += [f"bert_{size}" for size in ("pico", "nano", "micro", "mini")]
 
 @pytest.mark.parametrize("name", SMALL)
 def test_small_shapes_scale_their_initial_weights(name: str) -> None:
-    model = jobs([f"model={name}"])[0].config.model
+    model = jobs([f"model={name}", *TOKENIZERS[name.split("_")[0]]])[0].config.model
     assert model.init_std == pytest.approx(0.02 * (1024 / model.hidden_size) ** 0.5, rel=1e-5)
     assert (model.seq_length, model.dropout) == (128, 0.0)
 

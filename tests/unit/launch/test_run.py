@@ -61,7 +61,10 @@ def test_a_job_writes_its_folder_and_returns_its_result(
 def test_data_is_prepared_when_the_configuration_names_none(
     tmp_path: Path, launched: list[Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(data: DataConfig, tokenizer: TokenizerConfig, progress: bool) -> Path:
+    def prepare(
+        data: DataConfig, tokenizer: TokenizerConfig, sentences: bool, progress: bool
+    ) -> Path:
+        assert not sentences
         assert not progress
         return tmp_path / "tokens"
 
@@ -150,7 +153,9 @@ def test_a_resume_of_nothing_fails_before_the_launch(
 def test_unusable_data_fails_the_job_only(
     tmp_path: Path, launched: list[Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(data: DataConfig, tokenizer: TokenizerConfig, progress: bool) -> Path:
+    def prepare(
+        data: DataConfig, tokenizer: TokenizerConfig, sentences: bool, progress: bool
+    ) -> Path:
         raise DataError([Problem("data.path", "x", "no such file")])
 
     monkeypatch.setattr(run, "prepare", prepare)
