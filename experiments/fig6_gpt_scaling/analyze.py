@@ -19,6 +19,7 @@ from hydratron.reporting.verdict import (
     magnitude,
     paired,
 )
+from hydratron.reproduce.collect import diverged_notes
 from hydratron.reproduce.figure import Analysis, Figure, Line, Panel
 
 LOSS = "val/loss"
@@ -30,8 +31,6 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
     models = list(frame.sort_values("blocks", kind="stable")["model"].drop_duplicates())
     blocks = {model: int(frame.loc[frame["model"] == model, "blocks"].iloc[0]) for model in models}
     finals = _finals(frame)
-    diverged = frame.loc[frame["status"] == "diverged", "run"].drop_duplicates()
-    notes = [f"diverged: {run}" for run in diverged]
     law = _law(models, blocks, finals)
     verdicts = [
         _order(Claim.of(criteria, "order"), models, finals),
@@ -39,7 +38,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         *_exponent(criteria, law, len(finals)),
     ]
     figure = _figure(frame, models, blocks, finals, law)
-    return Analysis(figure, _table(frame, models, blocks, finals), verdicts, notes)
+    return Analysis(figure, _table(frame, models, blocks, finals), verdicts, diverged_notes(frame))
 
 
 def _finals(frame: pd.DataFrame) -> Finals:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from hydratron.reporting.estimate import estimate
 from hydratron.reporting.verdict import Claim, direction, in_every_seed, magnitude, paired
+from hydratron.reproduce.collect import diverged_notes
 from hydratron.reproduce.draw import number
 from hydratron.reproduce.figure import Analysis, Figure, HeatMap, Line, Panel
 
@@ -41,7 +42,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         direction(Claim.of(criteria, "tuned"), estimate(list(tuned.values()))),
     ]
     known = f"frequencies alone: {plateau:.3f} nats; a run above {limit:.3f} has failed to train"
-    notes = [known, _breaks(finals, limit), *_diverged(frame)]
+    notes = [known, _breaks(finals, limit), *diverged_notes(frame)]
     figure = _figure(frame, finals, rate, plateau, limit)
     return Analysis(figure, _table(frame, finals, limit), verdicts, notes)
 
@@ -95,11 +96,6 @@ def _breaks(finals: Finals, limit: float) -> str:
         f"smallest depth and, there, learning rate at which post-LN fails to train and pre-LN "
         f"trains: {depth} layers, {number(rate)}"
     )
-
-
-def _diverged(frame: pd.DataFrame) -> list[str]:
-    runs = frame.loc[frame["status"] == "diverged", "run"].drop_duplicates()
-    return [f"diverged: {run}" for run in runs]
 
 
 def _mean(losses: Mapping[int, float]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from hydratron.reporting.verdict import Claim, Verdict, below_bound
+from hydratron.reproduce.collect import diverged_notes
 from hydratron.reproduce.draw import number
 from hydratron.reproduce.figure import Analysis, Figure, Line, Panel
 
@@ -21,7 +22,6 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
     """Figure, table and verdicts from one row per step of every run."""
     bound, metrics = float(criteria["bound"]), list(criteria["metrics"])
     gaps = _gaps(frame, metrics)
-    diverged = frame.loc[frame["status"] == "diverged", "run"].drop_duplicates()
     verdicts = [
         _verdict(Claim.of(criteria, "tensor"), gaps, "tp", metrics, bound),
         _verdict(Claim.of(criteria, "data"), gaps, "dp", metrics, bound),
@@ -30,7 +30,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
     table.insert(0, "steps", gaps.groupby("parallel", sort=False)["step"].nunique())
     table["within the bound"] = (table[[f"largest {m}" for m in metrics]] <= bound).all(axis=1)
     figure = _figure(gaps, metrics, bound)
-    return Analysis(figure, table.reset_index(), verdicts, [f"diverged: {r}" for r in diverged])
+    return Analysis(figure, table.reset_index(), verdicts, diverged_notes(frame))
 
 
 def _gaps(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:

@@ -16,9 +16,9 @@ LAYERS, HIDDEN, HEADS, SEQ, VOCAB = 2, 16, 4, 8, 50
 TABLE = gpt_parameters(LAYERS, init_std=0.2)
 
 
-def tiny_gpt(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> GPTModel:
-    """An initialised model of two layers, its vocabulary of 50 padded to 64."""
-    options: dict[str, Any] = {
+def tiny_options(group: ParallelGroup, seed: int) -> dict[str, Any]:
+    """What the tiny GPT and the tiny BERT have in common; their vocabulary of 50 padded to 64."""
+    return {
         "num_layers": LAYERS,
         "hidden_size": HIDDEN,
         "num_attention_heads": HEADS,
@@ -26,7 +26,11 @@ def tiny_gpt(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> GP
         "seq_length": SEQ,
         "streams": RandomStreams(seed, tensor=group),
     }
-    options |= changes
+
+
+def tiny_gpt(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> GPTModel:
+    """An initialised model of two layers."""
+    options = tiny_options(group, seed) | changes
     model = GPTModel(**options, group=group)
     head_dim = options["hidden_size"] // options["num_attention_heads"]
     table = gpt_parameters(options["num_layers"], 0.2, options.get("placement", "pre"), head_dim)

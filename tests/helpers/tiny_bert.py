@@ -11,9 +11,8 @@ from torch import Tensor
 from hydratron.models.bert import BertModel, bert_parameters
 from hydratron.models.init import initialize
 from hydratron.parallel.mesh import SINGLE, ParallelGroup
-from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamTable
-from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, VOCAB
+from tests.helpers.tiny import LAYERS, SEQ, VOCAB, tiny_options
 
 BERT_TABLE = bert_parameters(LAYERS, init_std=0.2)
 # Biases other than 0 and LayerNorms other than 1, so that an exchange of two of them shows.
@@ -21,17 +20,9 @@ SHAKEN = ParamTable(*(replace(spec, std=spec.std or 0.1) for spec in BERT_TABLE.
 
 
 def tiny_bert(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> BertModel:
-    """A model of two layers, its vocabulary of 50 padded to 64."""
-    options: dict[str, Any] = {
-        "num_layers": LAYERS,
-        "hidden_size": HIDDEN,
-        "num_attention_heads": HEADS,
-        "padded_vocab_size": 64,
-        "seq_length": SEQ,
-        "streams": RandomStreams(seed, tensor=group),
-        "gelu": "erf",
-    }
-    model = BertModel(**(options | changes), group=group)
+    """A model of two layers."""
+    options = tiny_options(group, seed) | {"gelu": "erf"} | changes
+    model = BertModel(**options, group=group)
     initialize(model, SHAKEN, seed, group, VOCAB)
     return model
 

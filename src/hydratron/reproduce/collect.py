@@ -51,6 +51,12 @@ def read_curves(path: Path) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(WHOLE, "Int64"))
 
 
+def diverged_notes(frame: pd.DataFrame) -> list[str]:
+    """One line for each run of the curves that diverged: it is reported, not dropped."""
+    runs = frame.loc[frame["status"] == "diverged", "run"].drop_duplicates()
+    return [f"diverged: {run}" for run in runs]
+
+
 def _numbers(column: pd.Series) -> pd.Series:
     """Floats, each the one that was written, which pandas' own reader need not give; or texts."""
     try:

@@ -65,16 +65,13 @@ class LayerWatch(Callback):
 
     def _row(self, module: LanguageModule) -> dict[str, float]:
         mesh, clip = module.mesh_strategy.mesh, module.config.optim.clip_grad
-        squares = torch.tensor(
+        layers = zip(module.network.layers, self._before, strict=True)
+        squares = torch.stack(
             [
                 self._squares(module, f"layers.{at}.", layer, before)
-                for at, (layer, before) in enumerate(
-                    zip(module.network.layers, self._before, strict=True)
-                )
-            ],
-            dtype=torch.float64,
-            device=module.device,
-        )
+                for at, (layer, before) in enumerate(layers)
+            ]
+        )  # [L, 3]
         del self._before
         outputs = mesh.data.all_reduce(self._outputs)
         gradients, weights, changes = mesh.tensor.all_reduce(squares).sqrt().unbind(dim=1)
@@ -92,8 +89,8 @@ class LayerWatch(Callback):
 
     def _squares(
         self, module: LanguageModule, prefix: str, layer: nn.Module, before: list[Tensor]
-    ) -> list[float]:
-        """Squared norms of this rank's part of the gradient, the parameters and their change.
+    ) -> Tensor:
+        """[3]: squared norms of this rank's part of the gradient, the parameters and their change.
 
         What every rank of the group holds is counted by the first alone.
         """
@@ -104,4 +101,4 @@ class LayerWatch(Callback):
                 gradient = torch.zeros_like(now) if now.grad is None else now.grad
                 parts = (gradient, now.detach(), now.detach() - old)
                 total += torch.stack([part.double().square().sum() for part in parts])
-        return total.tolist()
+        return total

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 import warnings
 from collections.abc import Sequence
@@ -74,7 +73,7 @@ def telling_apart(runs: Sequence[Run]) -> list[str]:
     kept: list[str] = []
     labels: list[tuple[str, ...]] = [()] * len(runs)
     for key in dict.fromkeys([*leading, *differing]):
-        values = [json.dumps(run.settings.get(key), sort_keys=True, default=str) for run in runs]
+        values = [run.texts.get(key, "null") for run in runs]
         finer = [(*label, value) for label, value in zip(labels, values, strict=True)]
         if len({*finer}) > len({*labels}):
             kept.append(key)
