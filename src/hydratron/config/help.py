@@ -1,4 +1,4 @@
-"""The text of `hydratron train --help`, made from `conf/` and the schema."""
+"""The texts of `hydratron train --help` and `plan --help`, made from `conf/` and the schema."""
 
 from __future__ import annotations
 
@@ -31,6 +31,28 @@ Examples:
 
 Groups and their choices (* is the default):
 """
+PLAN_INTRO = """\
+usage: hydratron plan [-m] [GROUP=CHOICE | KEY=VALUE]...
+
+Runs two training steps of rank 0 of a job on tensors without data, in a world of any size, and says
+what they send, compute and hold, which GPUs have room for it, and how long a step takes on a
+cluster. Needs no GPU and no data. Writes plan.json into the job's folder.
+
+  -m, --multirun        plan every combination: parallel=tp2,tp4,tp8
+  -h, --help            this text
+
+Examples:
+  hydratron plan model=gpt2_8.3b parallel=tp8_dp64
+  hydratron plan model=gpt2_8.3b parallel=tp8_dp64 full=true
+  hydratron plan model=gpt2_2.5b parallel=tp2 cluster=dgx2h_v100 trainer.micro_batch_size=4
+  hydratron plan model=gpt2_8.3b parallel=tp8 plan.numerics=paper_fp16 plan.attention=manual
+  hydratron plan -m model=gpt2_8.3b parallel=tp4,tp8 model.recompute=false,true
+
+Where the command does not say: trainer=paper (512 sequences a step, 8 at a time, bf16), cluster=
+hgx_h100, and the vocabulary of GPT-2 or BERT. Data, tokenizer and logger do not matter.
+
+Groups and their choices (* is the default of `hydratron train`):
+"""
 KEYS = "\nKeys, their defaults and meanings:\n"
 HYDRA = """
 Of Hydra itself:
@@ -43,8 +65,17 @@ Tab completion: eval "$(hydratron completion bash)"
 
 def train_help() -> str:
     """Usage, groups with their choices, and every key with its default and meaning."""
+    return _help(INTRO)
+
+
+def plan_help() -> str:
+    """The same for the planner."""
+    return _help(PLAN_INTRO)
+
+
+def _help(intro: str) -> str:
     chosen = default_choices()
-    lines = [INTRO]
+    lines = [intro]
     for group, choices in folders.groups([folders.conf_dir()]).items():
         marked = [f"{choice}*" if chosen.get(group) == choice else choice for choice in choices]
         lines.append(_entry(f"{group}=", listed(marked), 16))

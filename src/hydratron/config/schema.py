@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hydratron.config.cluster import ClusterConfig, PlanConfig
 from hydratron.config.model import ModelConfig
 from hydratron.config.option import option
 
@@ -206,6 +207,8 @@ class Config:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     launch: LaunchConfig = field(default_factory=LaunchConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
     seed: int = option(1234, "weights, sample order and dropout", minimum=0, maximum=2**32 - 1)
     resume: str | None = option(None, "a job folder or a checkpoint to go on from")
 

@@ -17,7 +17,7 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 from torch.optim import Optimizer
 
-from hydratron.parallel.gradients import average_gradients, clip_gradients, gradient_norm
+from hydratron.parallel.gradients import finish_gradients
 from hydratron.parallel.mesh import Mesh, build_mesh
 from hydratron.parallel.sharding import ParamTable
 from hydratron.training import checkpoint as checkpoints
@@ -52,22 +52,9 @@ class TensorParallelStrategy(ModelParallelStrategy):
         check_replicas(self._network, self.table, self.mesh)
 
     def finish_gradients(self, largest_norm: float) -> Tensor:
-        """Once per optimizer step: average over replicas, clip, and return the norm before it.
-
-        `largest_norm` 0 turns clipping off.
-        """
-        sharded: list[Tensor] = []
-        replicated: list[Tensor] = []
-        for name, parameter in self._network.named_parameters():
-            if parameter.grad is not None:
-                whole = self.table[name].shard_dim is None
-                (replicated if whole else sharded).append(parameter.grad)
-        gradients = sharded + replicated
-        average_gradients(gradients, self.mesh.data)
-        norm = gradient_norm(sharded, replicated, self.mesh, self.root_device)
-        if largest_norm:
-            clip_gradients(gradients, norm, largest_norm)
-        return norm
+        """Once per optimizer step: average over replicas, clip, and return the norm before it."""
+        parameters = dict(self._network.named_parameters())
+        return finish_gradients(parameters, self.table, self.mesh, largest_norm)
 
     def lightning_module_state_dict(self) -> dict[str, Any]:
         """Every parameter as a view that knows its place in the whole, without a copy."""

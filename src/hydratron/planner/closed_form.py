@@ -1,0 +1,48 @@
+"""Published formulas beside which the counts are shown."""
+
+from __future__ import annotations
+
+from hydratron.config.cost import flops_per_token
+from hydratron.config.model import ModelConfig
+
+
+def step_flops(model: ModelConfig, padded_vocab_size: int, sequences: int) -> float:
+    """FLOPs of forward and backward of `sequences` sequences, recomputation of layers included.
+
+    72 b s l h^2 (1 + s / 6h + V / 12lh), or with recomputation 96 b s l h^2 (1 + s / 6h + V / 16lh)
+    (Narayanan et al. 2021, arXiv:2104.04473).
+    """
+    tokens = sequences * model.seq_length
+    total = tokens * flops_per_token(model, padded_vocab_size)
+    if model.recompute:
+        h, f = model.hidden_size, model.ffn_hidden_size or 4 * model.hidden_size
+        total += (
+            2.0 * tokens * model.num_layers * (4 * h * h + 2 * h * f + 2 * model.seq_length * h)
+        )
+    return total
+
+
+def layer_activations(model: ModelConfig, sequences: int, tp: int, manual: bool) -> float:
+    """Bytes that one layer keeps for backward, in half precision and with dropout.
+
+    s b h (10 + 24 / t + 5 a s / h t); 2 s b h with recomputation; without the last term where
+    scores are not held (Korthikanti et al. 2022, arXiv:2205.05198).
+    """
+    s, h, a = model.seq_length, model.hidden_size, model.num_attention_heads
+    unit = s * sequences * h
+    if model.recompute:
+        return 2.0 * unit
+    return unit * (10 + 24 / tp + (5 * a * s / (h * tp) if manual else 0.0))
+
+
+def bubble_share(stages: int, micro_batches: int) -> float:
+    """Share of a step that a pipeline idles for each unit of work: (p - 1) / (m + p - 1).
+
+    Huang et al. 2019, GPipe (arXiv:1811.06965), section 2.
+    """
+    return (stages - 1) / (micro_batches + stages - 1)
+
+
+def break_even_micro_batches(stages: int, share: float) -> float:
+    """The m at which a pipeline of p stages idles `share` of its time; infinite for no share."""
+    return (stages - 1) * (1 / share - 1) if share else float("inf")

@@ -1,0 +1,143 @@
+"""One rank's two training steps on tensors without data, in a world of any size."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.checkpoint import checkpoint
+
+from hydratron.config.cost import MASKED_SHARE
+from hydratron.config.schema import Config
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.sharding import full_shape
+from hydratron.planner.fake_group import fake_mesh
+from hydratron.planner.kernels import AcceleratorKernels
+from hydratron.planner.memory import MemoryTrace, peaks
+from hydratron.planner.modules import ModuleNames
+from hydratron.planner.recorder import FORWARD, RECOMPUTE, Collective, Kernel, Recorder
+from hydratron.planner.step import Stepper, batch_of, stepper
+
+WEIGHTS, MASTERS, GRADIENTS, OPTIMIZER = "weights", "masters", "gradients", "optimizer"
+ACTIVATIONS, RECOMPUTED, TEMPORARY = "activations", "recomputed", "temporary"
+STATES = (WEIGHTS, MASTERS, GRADIENTS, OPTIMIZER)
+CATEGORIES = (*STATES, ACTIVATIONS, RECOMPUTED, TEMPORARY)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What one optimizer step of one rank does, with the states of the step before in place.
+
+    `collectives` in the order of the calls; `kernels` with their counts; `peaks` bytes by category
+    at the highest point of each (phase, module); `parameters` of this rank and of the whole model.
+    """
+
+    collectives: tuple[Collective, ...]
+    kernels: Counter[Kernel]
+    peaks: dict[tuple[str, str], Counter[str]]
+    parameters: int
+    model_parameters: int
+
+
+class PlannedStreams(RandomStreams):
+    """Random streams without random numbers: there is nothing to drop out."""
+
+    @contextmanager
+    def tensor_parallel(self) -> Iterator[None]:
+        yield
+
+    def recompute(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        def planned(x: Tensor) -> Tensor:
+            # Torch turns the mode off in backward, where this runs again.
+            with AcceleratorKernels():
+                return function(x)
+
+        result: Tensor = checkpoint(planned, x, use_reentrant=False, preserve_rng_state=False)
+        return result
+
+
+def dry_run(
+    config: Config, vocab_size: int, *, num_layers: int, micro_batches: int, half: bool = False
+) -> Recorded:
+    """The second of two steps, at a depth and a number of micro-batches that may be smaller."""
+    config = replace(config, model=replace(config.model, num_layers=num_layers))
+    parallel, model = config.parallel, config.model
+    masked = int(MASKED_SHARE * model.seq_length) * config.micro_batch_size
+    streams = PlannedStreams(config.seed)
+    with (
+        fake_mesh(parallel.tensor_model_parallel_size, parallel.data_parallel_size) as mesh,
+        FakeTensorMode(),
+        AcceleratorKernels(chosen=masked),
+    ):
+        return record(lambda: stepper(config, vocab_size, mesh, streams, half), micro_batches)
+
+
+def update_collectives(config: Config, vocab_size: int, half: bool = False) -> list[Collective]:
+    """The collectives between a backward and the next forward, in order, at full depth."""
+    parallel, recorder = config.parallel, Recorder(ModuleNames())
+    with (
+        fake_mesh(parallel.tensor_model_parallel_size, parallel.data_parallel_size) as mesh,
+        FakeTensorMode(),
+    ):
+        worker = stepper(config, vocab_size, mesh, PlannedStreams(config.seed), half)
+        for parameter in worker.network.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        recorder.groups(mesh)
+        with recorder:
+            worker.counts()
+            worker.update()
+    return recorder.collectives
+
+
+def record(build: Callable[[], Stepper], micro_batches: int) -> Recorded:
+    """Two steps of what `build` makes, real or not, and what the second of them did."""
+    modules, memory = ModuleNames(), MemoryTrace()
+    categories: dict[int, str] = {}
+    with Recorder(modules, memory) as recorder:
+        worker = build()
+        recorder.groups(worker.mesh)
+        batch = batch_of(worker.config)
+        with modules.watching(worker.network):
+            for _ in range(2):
+                recorder.clear()
+                first = len(memory.events)
+                worker.step(batch, micro_batches)
+                categories |= _held(worker, memory)
+    for event in memory.events:
+        if event.size > 0:
+            kinds = {FORWARD: ACTIVATIONS, RECOMPUTE: RECOMPUTED}
+            categories.setdefault(event.storage, kinds.get(event.moment[0], TEMPORARY))
+    found = peaks(memory.events, categories, first)
+    memory.close()
+    named, group = dict(worker.network.named_parameters()), worker.mesh.tensor
+    return Recorded(
+        tuple(recorder.collectives),
+        recorder.kernels.copy(),
+        found,
+        parameters=sum(p.numel() for p in named.values()),
+        model_parameters=sum(
+            math.prod(full_shape(p.shape, worker.table[name].shard_dim, group))
+            for name, p in named.items()
+        ),
+    )
+
+
+def _held(worker: Stepper, memory: MemoryTrace) -> dict[int, str]:
+    """The categories of the storages that live from step to step, after a step."""
+    parameters = list(worker.network.parameters())
+    masters = list((worker.masters or {}).values())
+    states = [value for state in worker.optimizer.state.values() for value in state.values()]
+    kinds: dict[str, list[Any]] = {
+        WEIGHTS: parameters,
+        MASTERS: masters,
+        GRADIENTS: [p.grad for p in parameters if p.grad is not None],
+        OPTIMIZER: [s for s in states if isinstance(s, Tensor)],
+    }
+    return {n: kind for kind, tensors in kinds.items() for n in memory.numbers(tensors)}

@@ -1,0 +1,108 @@
+"""How long a step takes: a roofline for each operation, a ring for each all-reduce, a fixed cost.
+
+The time is a sum of five terms, each a lower bound that the hardware's constants give, divided by
+the share of it that real jobs reach (`ClusterConfig`).  Nothing overlaps: communication of the
+tensor group cannot, and ours of the data group does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from hydratron.config.cluster import ClusterConfig
+from hydratron.config.schema import ParallelConfig
+from hydratron.planner.extrapolate import Step, Work
+from hydratron.planner.recorder import UPDATE, Collective
+
+TERMS = ("compute", "memory", "tensor", "data", "kernels")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Seconds of a step at the full speed of the hardware, and `kernels`, how many are started."""
+
+    compute: float
+    memory: float
+    tensor: float
+    data: float
+    kernels: float
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of one step of one rank, by term."""
+
+    compute: float
+    memory: float
+    tensor: float
+    data: float
+    kernels: float
+
+    @property
+    def total(self) -> float:
+        return sum(asdict(self).values())
+
+    @property
+    def tensor_share(self) -> float:
+        """The share of the step that the tensor group's all-reduces take."""
+        return self.tensor / self.total
+
+
+def terms(
+    step: Step, micro_batches: int, parallel: ParallelConfig, cluster: ClusterConfig
+) -> Terms:
+    """Of a step whose forward and backward run `micro_batches` times."""
+    compute = memory = kernels = 0.0
+    for work in step.work:
+        times = 1 if work.phase == UPDATE else micro_batches
+        at_peak = work.flops / (cluster.peak_tflops * 1e12)
+        moving = work.bytes / (cluster.memory_gbps * 1e9)
+        if at_peak > moving:
+            compute += times * at_peak
+        else:
+            memory += times * moving
+        kernels += times * work.calls
+    sent = {"tensor": 0.0, "data": 0.0}
+    for call in step.collectives:
+        if call.group in sent:
+            times = 1 if call.phase == UPDATE else micro_batches
+            sent[call.group] += times * ring_seconds(call, parallel, cluster)
+            kernels += times
+    return Terms(compute, memory, sent["tensor"], sent["data"], kernels)
+
+
+def ring_seconds(call: Collective, parallel: ParallelConfig, cluster: ClusterConfig) -> float:
+    """2 (n - 1) / n of the bytes pass the slowest link of a ring (Patarasuk and Yuan 2009)."""
+    tp = parallel.tensor_model_parallel_size
+    reach = tp if call.group == "tensor" else parallel.world_size
+    bandwidth = cluster.link_gbps
+    if reach > cluster.gpus_per_node:
+        # Every ring that leaves the host shares its network: one for each rank of a replica in it.
+        rings = 1 if call.group == "tensor" else min(tp, cluster.gpus_per_node)
+        bandwidth = min(bandwidth, cluster.node_gbps / rings)
+    return 2 * (call.size - 1) / call.size * call.bytes / (bandwidth * 1e9)
+
+
+def leaves_host(parallel: ParallelConfig, cluster: ClusterConfig) -> tuple[bool, bool]:
+    """Whether the tensor group and the data group reach over more than one host."""
+    tensor = parallel.tensor_model_parallel_size > cluster.gpus_per_node
+    return tensor, parallel.world_size > cluster.gpus_per_node
+
+
+def step_time(found: Terms, parallel: ParallelConfig, cluster: ClusterConfig) -> StepTime:
+    """The terms at the efficiencies of the cluster."""
+    shares = (cluster.link_efficiency, cluster.node_efficiency)
+    tensor, data = (shares[far] for far in leaves_host(parallel, cluster))
+    return StepTime(
+        compute=found.compute / cluster.compute_efficiency,
+        memory=found.memory / cluster.memory_efficiency,
+        tensor=found.tensor / tensor,
+        data=found.data / data,
+        kernels=found.kernels * cluster.kernel_microseconds * 1e-6,
+    )
+
+
+def heaviest(work: Sequence[Work], count: int) -> list[Work]:
+    """The operations with the most bytes or FLOPs, for a table."""
+    return sorted(work, key=lambda w: (-w.flops, -w.bytes))[:count]
