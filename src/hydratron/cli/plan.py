@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.parser import Parser, complain
-from hydratron.job import JobFolder, read_json, write_json
+from hydratron.cli.jobs import before, claim, complain_of
+from hydratron.cli.parser import SIGNALLED, Parser
+from hydratron.job import write_json, write_text
 
 if TYPE_CHECKING:
     from hydratron.config.schema import Config
+    from hydratron.job import JobFolder
 
-# What the paper trained with, where the command does not say: its batch and no data.
-DEFAULTS = {
-    "trainer": "paper",
-    "tokenizer": "wordpiece",
-    "launch": "torchrun",
-    "logger": "none",
-}
 FILE = "plan.json"
+VERB = "plan"
 
 
 def build_parser() -> Parser:
@@ -39,49 +38,60 @@ def run(argv: Sequence[str]) -> int:
         print(plan_help(), end="")
         return 0
     from hydratron.config.plan import plan
+    from hydratron.config.planning import plan_overrides
     from hydratron.config.task import Task
     from hydratron.config.task import run as run_task
 
-    overrides = [_spelled_out(override) for override in args.overrides]
-    typed = {override.partition("=")[0].lstrip("+") for override in overrides}
-    chosen = [f"{group}={name}" for group, name in DEFAULTS.items() if group not in typed]
-    planned = plan([*chosen, *overrides], args.multirun)
-    failed = run_task(Task(plan_into), planned.arguments([*chosen, *overrides], planned.folder))
-    for folder in planned.job_folders(planned.folder):
-        failure = read_json(JobFolder(folder).failure)
-        if failure is not None:
-            failed = 1
-            complain(f"plan {folder.name} failed: {failure['kind']}: {failure['message']}")
-    return failed
+    overrides = plan_overrides(args.overrides)
+    planned = plan(overrides, args.multirun)
+    before(planned, VERB)
+    folder = claim(planned)
+    runner = Runner()
+    code = run_task(Task(runner), planned.arguments(overrides, folder))
+    return code if code > SIGNALLED else max(code, complain_of(planned, folder, runner.results))
 
 
-def _spelled_out(override: str) -> str:
-    """`full=true` is short for `plan.full=true`."""
-    return f"plan.{override}" if override.startswith("full=") else override
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """Plans the jobs of one command; `results` are those of this process, by folder name."""
+
+    results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def __call__(
+        self, config: Config, folder: Path, overrides: list[str], number: int
+    ) -> dict[str, Any]:
+        from hydratron.launch.in_process import run_in_process
+
+        work = functools.partial(plan_into, config)
+        result = run_in_process(config, folder, overrides, VERB, work)
+        self.results[folder.name] = result
+        return result
 
 
-def plan_into(config: Config, folder: Path, overrides: list[str], number: int) -> dict[str, Any]:
-    """Plan one job, show it, and write plan.json into its folder; returns what that holds."""
+def plan_into(config: Config, job: JobFolder) -> dict[str, Any]:
+    """Plan one job, show it, and write plan.json and its row; returns what joins the result."""
     from rich.console import Console
 
     from hydratron.config.clusters import clusters
-    from hydratron.config.load import dump
     from hydratron.planner.fitting import fits, smallest_change
     from hydratron.planner.plan import plan_job
     from hydratron.planner.record_file import content
+    from hydratron.planner.row import row
     from hydratron.planner.tables import show
 
+    file = job.path / FILE
+    # Of an attempt that was cut off.
+    file.unlink(missing_ok=True)
+    job.metrics.unlink(missing_ok=True)
     began = time.perf_counter()
     found = plan_job(config)
     peak, reserve = found.peak_bytes, config.plan.reserve_gib
     known = {c.gpu: c.memory_gib for c in (*clusters(), config.cluster)}
     fitting = {gpu: fits(peak, memory, reserve) for gpu, memory in known.items()}
-    change = None if fitting[config.cluster.gpu] else smallest_change(found)
-    written = content(found, fitting, change)
-    job = JobFolder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    dump(found.config, job.config)
-    write_json(folder / FILE, written)
+    wanted = config.plan.suggest and not fitting[config.cluster.gpu]
+    change = smallest_change(found) if wanted else None
     show(found, fitting, change, Console())
-    print(f"planned in {time.perf_counter() - began:.1f} s: {folder / FILE}\n", flush=True)
-    return written
+    write_json(file, content(found, fitting, change))
+    write_text(job.metrics, json.dumps(row(found)) + "\n")
+    print(f"planned in {time.perf_counter() - began:.1f} s: {file}\n", flush=True)
+    return {"parameters": found.step.model_parameters}

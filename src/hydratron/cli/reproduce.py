@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.reproduce.stages import plan_stages
 
     planned = plan_stages(artifact, profile)
-    code = _train(artifact, profile, planned)
+    code = _run_jobs(artifact, profile, planned)
     return code or _conclude(folder, known, artifact, profile, planned)
 
 
@@ -80,8 +80,9 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
     return f"{text}, about {sum(known):.0f} min"
 
 
-def _train(artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage]) -> int:
-    from hydratron.cli import train
+def _run_jobs(artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage]) -> int:
+    from hydratron.cli import plan, train
+    from hydratron.reproduce.catalog import PLAN, TRAIN
     from hydratron.reproduce.stages import lacking, run_stages, unfinished
 
     print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
@@ -91,7 +92,8 @@ def _train(artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage]
             print("\n".join(sweep.command() for sweep in stage.sweeps))
         complain(f"profile {profile.name} cannot run here, it needs {' and '.join(missing)}")
         return 1
-    code = run_stages(planned, train.run, lambda code: code == USAGE_ERROR or code > SIGNALLED)
+    verbs = {TRAIN: train.run, PLAN: plan.run}
+    code = run_stages(planned, verbs, lambda code: code == USAGE_ERROR or code > SIGNALLED)
     if code:
         return code
     left = unfinished(planned)

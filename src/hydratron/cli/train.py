@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydratron.cli.jobs import before, claim, complain_of
 from hydratron.cli.parser import INTERRUPTED, SIGNALLED, Parser, complain
-from hydratron.errors import DataError, HydratronError, JobError, Problem
-from hydratron.job import JobFolder, read_json
+from hydratron.errors import DataError, HydratronError, Problem
 
 if TYPE_CHECKING:
     from hydratron.config.plan import Plan
@@ -48,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
         print("\n".join(dict.fromkeys(prepared.values())))
         return 0
     work = _work(planned)
-    folder = _claim(planned)
+    folder = claim(planned)
     runner = Runner(time.time(), work, prepared)
     arguments = planned.arguments(args.overrides, folder)
     try:
@@ -117,34 +117,9 @@ def _work(planned: Plan) -> tuple[float, ...]:
     Raises JobError when a folder holds another job.
     """
     from hydratron.config.cost import training_flops
-    from hydratron.launch.run import finished
 
-    if planned.fresh:
-        return tuple(training_flops(job.config) for job in planned.jobs)
-    work, taken = [], []
-    for job, folder in zip(planned.jobs, planned.job_folders(planned.folder), strict=True):
-        try:
-            work.append(0.0 if finished(job.config, folder) else training_flops(job.config))
-        except JobError as error:
-            taken.append(str(error))
-    if taken:
-        raise JobError("\n".join(taken))
-    return tuple(work)
-
-
-def _claim(planned: Plan) -> Path:
-    """The sweep's folder; one that is named by the time is made here, for this command alone."""
-    folder, attempt = planned.folder, 1
-    while planned.fresh:
-        try:
-            folder.mkdir(parents=True)
-            break
-        except FileExistsError:
-            attempt += 1
-            folder = planned.folder.with_name(f"{planned.folder.name}_{attempt}")
-        except OSError as error:
-            raise HydratronError(f"{folder}: {error.strerror}") from None
-    return folder
+    results = zip(planned.jobs, before(planned), strict=True)
+    return tuple(0.0 if result else training_flops(job.config) for job, result in results)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,29 +154,8 @@ def _finish(planned: Plan, folder: Path, results: dict[str, dict[str, Any]]) -> 
         return 0  # The first host reports.
     from hydratron.reporting import report
 
-    known = planned.job_folders(folder)
-    jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
     try:
         report([folder], summary=True)
     except HydratronError as error:
         complain(*str(error).splitlines())
-    failed = 0
-    for job in map(JobFolder, jobs):
-        result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
-        if result["status"] != "completed":
-            failed = 1
-            complain(f"job {job.name} {result['status']}{_cause(job, result)}")
-    return failed
-
-
-def _cause(job: JobFolder, result: dict[str, Any]) -> str:
-    if "reason" in result:
-        return f": {result['reason']}"
-    failure = read_json(job.failure)
-    said = failure or result
-    if "kind" not in said:
-        return ""
-    where = "" if said.get("rank") is None else f"rank {said['rank']}: "
-    message = " ".join(str(said.get("message", "")).split())
-    traceback = f" (traceback in {job.failure})" if failure else ""
-    return f": {where}{said['kind']}: {message}{traceback}"
+    return complain_of(planned, folder, results)

@@ -45,6 +45,9 @@ class PlanConfig:
     vocab_size: int | None = option(
         None, "entries before padding; null: GPT-2's 50257, or BERT's 30522", minimum=1
     )
+    suggest: bool = option(
+        True, "where it does not fit: look for the smallest change that does, by further plans"
+    )
     reserve_gib: float = option(
         2.0, "memory that is not the job's: driver, NCCL, fragments, GiB", minimum=0
     )

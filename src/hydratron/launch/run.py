@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def run_job(
     job = JobFolder(folder)
     began = time.monotonic()
     try:
-        with _owned(job, config):
+        with owned(job, config):
             result = finished(config, folder)
             if result is not None:
                 say(f"{position.label}{job.name} {result['status']} before, skipped")
@@ -63,15 +63,19 @@ def run_job(
     return result
 
 
-def finished(config: Config, folder: Path) -> dict[str, Any] | None:
+def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any] | None:
     """The result of this very job if `folder` has a final one; None if it is still to be run.
 
-    Raises JobError when the folder holds a job of another configuration.
+    Raises JobError when the folder holds a job of another configuration, or of another verb of
+    `hydratron`.
     """
     job = JobFolder(folder)
     if not job.config.exists():
         return None
     advice = "choose another hydra.run.dir or hydra.sweep.dir, or remove the folder"
+    held = (read_json(job.provenance) or {}).get("verb", "train")
+    if held != verb:
+        raise JobError(f"{folder}: holds a job of hydratron {held}; {advice}")
     try:
         before = load(job.config)
     except ConfigError as error:
@@ -85,12 +89,27 @@ def finished(config: Config, folder: Path) -> dict[str, Any] | None:
     return result if result and result["status"] in FINAL else None
 
 
+def all_finished(
+    jobs: Iterable[tuple[Config, Path]], verb: str = "train"
+) -> list[dict[str, Any] | None]:
+    """`finished` of every job.  Raises JobError with one line for each folder of another job."""
+    results, taken = [], []
+    for config, folder in jobs:
+        try:
+            results.append(finished(config, folder, verb))
+        except JobError as error:
+            taken.append(str(error))
+    if taken:
+        raise JobError("\n".join(taken))
+    return results
+
+
 def _run(
     config: Config, job: JobFolder, overrides: Sequence[str], position: Position, train: str
 ) -> dict[str, Any]:
     try:
         if config.launch.node_rank == 0:
-            _clear(job)
+            clear(job)
         config = _write_inputs(config, job, overrides)
         with Display(config, job, position) as display:
             LAUNCHERS[config.launch.kind](config, job, display.update, train)
@@ -106,26 +125,27 @@ def _run(
         # Interrupted, not failed: ranks that lost their peers on the way out are no cause.
         job.failure.unlink(missing_ok=True)
         raise
-    result = _failed(job)
+    result = failed(job)
     write_json(job.result, result)
     return result
 
 
-def _failed(job: JobFolder) -> dict[str, Any]:
-    failed = read_json(job.failure) or {}
-    rank = failed.get("rank")
+def failed(job: JobFolder) -> dict[str, Any]:
+    """The result of a job that ended with a failure.json."""
+    found = read_json(job.failure) or {}
+    rank = found.get("rank")
     log = rank_log(job, rank) if rank is not None else torchrun.agent_log(job)
     keys = ("rank", "kind", "message", "step")
     return (
         last_row(job)
         | {"status": "failed"}
-        | {key: failed.get(key) for key in keys}
+        | {key: found.get(key) for key in keys}
         | {"log": str((log if log.exists() else job.failure).relative_to(job.path))}
     )
 
 
 @contextlib.contextmanager
-def _owned(job: JobFolder, config: Config) -> Iterator[None]:
+def owned(job: JobFolder, config: Config) -> Iterator[None]:
     """Keep a second launcher out of the folder; the lock falls with this process."""
     job.path.mkdir(parents=True, exist_ok=True)
     if config.launch.node_rank > 0:
@@ -140,7 +160,7 @@ def _owned(job: JobFolder, config: Config) -> Iterator[None]:
         yield
 
 
-def _clear(job: JobFolder) -> None:
+def clear(job: JobFolder) -> None:
     """Remove what an earlier attempt said about its end; its checkpoints and metrics stay."""
     job.result.unlink(missing_ok=True)
     job.failure.unlink(missing_ok=True)
@@ -157,11 +177,18 @@ def _write_inputs(config: Config, job: JobFolder, overrides: Sequence[str]) -> C
         data = dataclasses.replace(config.data, prepared=str(prepared))
         config = dataclasses.replace(config, data=data)
     if config.launch.node_rank == 0 or not job.config.exists():
-        dump(config, job.config)
-        write_text(job.overrides, yaml.safe_dump(list(overrides)))
-        start = starting_point(config, job)
-        write_json(job.provenance, provenance(config, job.path, overrides, start))
+        record(config, job, overrides, starting_point(config, job))
     return config
+
+
+def record(
+    config: Config, job: JobFolder, overrides: Sequence[str], start: Path | None, **more: Any
+) -> None:
+    """Write the configuration, the overrides, and where the results come from with `more`."""
+    write_text(job.overrides, yaml.safe_dump(list(overrides)))
+    write_json(job.provenance, provenance(config, job.path, overrides, start) | more)
+    # Last: it makes the folder this job's.
+    dump(config, job.config)
 
 
 def _or_dash(result: Mapping[str, Any], key: str) -> Any:

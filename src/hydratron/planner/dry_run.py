@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from hydratron.config.cost import MASKED_SHARE
 from hydratron.config.schema import Config
+from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import full_shape
 from hydratron.planner.fake_group import fake_mesh
@@ -79,21 +80,24 @@ def dry_run(
         return record(lambda: stepper(config, vocab_size, mesh, streams, half), micro_batches)
 
 
-def update_collectives(config: Config, vocab_size: int, half: bool = False) -> list[Collective]:
-    """The collectives between a backward and the next forward, in order, at full depth."""
-    parallel, recorder = config.parallel, Recorder(ModuleNames())
+def dry_update(config: Config, vocab_size: int, half: bool = False) -> Recorded:
+    """The second of two steps without their forward and backward, at the job's own depth.
+
+    Their gradients are there all the same.
+    """
+    parallel = config.parallel
+
+    def build(mesh: Mesh) -> Stepper:
+        worker = stepper(config, vocab_size, mesh, PlannedStreams(config.seed), half)
+        for parameter in worker.network.parameters():
+            parameter.grad = torch.empty_like(parameter)
+        return worker
+
     with (
         fake_mesh(parallel.tensor_model_parallel_size, parallel.data_parallel_size) as mesh,
         FakeTensorMode(),
     ):
-        worker = stepper(config, vocab_size, mesh, PlannedStreams(config.seed), half)
-        for parameter in worker.network.parameters():
-            parameter.grad = torch.empty_like(parameter)
-        recorder.groups(mesh)
-        with recorder:
-            worker.counts()
-            worker.update()
-    return recorder.collectives
+        return record(lambda: build(mesh), micro_batches=0)
 
 
 def record(build: Callable[[], Stepper], micro_batches: int) -> Recorded:

@@ -1,4 +1,4 @@
-"""From two and four layers to any number: layers are alike, so all is a line in the depth."""
+"""From two and four layers to any number: layers are alike, so all but the update is a line."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def whole(recorded: Recorded) -> Step:
     )
 
 
-def extrapolated(shallow: Step, deep: Step, update: Sequence[Collective], num_layers: int) -> Step:
-    """From steps of two and of four layers; `update` are the update's collectives at full depth.
+def extrapolated(shallow: Step, deep: Step, update: Step, num_layers: int) -> Step:
+    """From steps of two and of four layers, and the update alone at full depth.
 
-    Their number is no line in the depth: gradients of several layers share a bucket.
+    The update is no line in the depth: gradients of several layers share a bucket.
     Raises HydratronError where four layers are not what two foretell.
     """
     own = [c for c in shallow.collectives if c.phase != UPDATE]
@@ -64,6 +64,7 @@ def extrapolated(shallow: Step, deep: Step, update: Sequence[Collective], num_la
     work = [
         Work(*key, *_lines(first.get(key, _NONE), second.get(key, _NONE), num_layers))
         for key in dict.fromkeys([*first, *second])
+        if key[0] != UPDATE
     ]
     low, high = _ends(shallow.peaks, SHALLOW), _ends(deep.peaks, DEEP)
     peaks = {
@@ -77,12 +78,13 @@ def extrapolated(shallow: Step, deep: Step, update: Sequence[Collective], num_la
     }
     # Those of a step that come before its first forward.
     first_calls = next((i for i, c in enumerate(shallow.collectives) if c.phase != UPDATE), 0)
+    before, after = update.collectives[:first_calls], update.collectives[first_calls:]
     return Step(
-        (*update[:first_calls], *with_layers(own, num_layers), *update[first_calls:]),
-        tuple(work),
-        peaks,
-        round(_line(shallow.parameters, deep.parameters, num_layers)),
-        round(_line(shallow.model_parameters, deep.model_parameters, num_layers)),
+        (*before, *with_layers(own, num_layers), *after),
+        (*work, *update.work),
+        {**peaks, **update.peaks},
+        update.parameters,
+        update.model_parameters,
     )
 
 

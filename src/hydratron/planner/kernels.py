@@ -60,7 +60,8 @@ def flops(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: 
     Fused attention counts as the products of the plain one, twice as many in backward; that its
     backward forms the scores a second time is left out, as is usual.
     """
-    packet = function.overloadpacket
+    # addmm_ is addmm: in place or not, the arithmetic is the same.
+    packet = getattr(torch.ops.aten, function.overloadpacket.__name__.rstrip("_"))
     if packet in (FLASH, FLASH_BACKWARD):
         q = args[0] if packet is FLASH else args[1]
         k = args[1] if packet is FLASH else args[2]

@@ -52,14 +52,14 @@ class ModuleNames:
 
     def _leave(self, module: nn.Module, inputs: Any, output: Any) -> None:
         name, before = self._open.pop()
-        pending = _nodes(output) - before
+        seen, pending = set(before), _nodes(output) - before
         while pending:
             node = pending.pop()
-            # Labelled: an inner module's, with all that came before it.
-            if node in before or _LABEL in node.metadata:
-                continue
-            node.metadata[_LABEL] = name
-            pending.update(source for source, _ in node.next_functions if source is not None)
+            seen.add(node)
+            # Inner modules have labelled theirs; what lies between two of them is this one's.
+            node.metadata.setdefault(_LABEL, name)
+            sources = {source for source, _ in node.next_functions if source is not None}
+            pending |= sources - seen
 
 
 def _nodes(tensors: Any) -> set[Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hydratron.config.cost import BERT_VOCABULARY, GPT2_VOCABULARY
 from hydratron.config.schema import Config
 from hydratron.planner.closed_form import step_flops
-from hydratron.planner.dry_run import STATES, dry_run, update_collectives
+from hydratron.planner.dry_run import STATES, dry_run, dry_update
 from hydratron.planner.extrapolate import DEEP, SHALLOW, Moment, Step, extrapolated, whole
 from hydratron.planner.recorder import UPDATE
 from hydratron.planner.time_model import StepTime, Terms, step_time, terms
@@ -88,7 +88,8 @@ def plan_job(config: Config) -> JobPlan:
         step = per_micro_batch(run(layers), times)
     else:
         shallow, deep = (per_micro_batch(run(depth), times) for depth in (SHALLOW, DEEP))
-        step = extrapolated(shallow, deep, update_collectives(config, vocab_size, half), layers)
+        update = whole(dry_update(config, vocab_size, half))
+        step = extrapolated(shallow, deep, update, layers)
     found = terms(step, config.accumulation, config.parallel, config.cluster)
     return JobPlan(
         config, vocab_size, step, found, step_time(found, config.parallel, config.cluster)

@@ -82,11 +82,9 @@ def stepper(
     table = parameter_table(config.model)
     with default_type(HALF if half else torch.float32):
         network = build_network(config.model, vocab_size, mesh.tensor, streams, "cpu")
-    if not half:
-        optimizer = build_optimizer(network, table, config.optim)
-        return Stepper(config, mesh, table, network, optimizer)
-    masters = {n: nn.Parameter(p.detach().float()) for n, p in network.named_parameters()}
-    optimizer = build_optimizer(Masters(masters), table, config.optim)
+    named = dict(network.named_parameters())
+    masters = {n: nn.Parameter(p.detach().float()) for n, p in named.items()} if half else None
+    optimizer = build_optimizer(masters or named, table, config.optim)
     return Stepper(config, mesh, table, network, optimizer, masters)
 
 
@@ -99,17 +97,6 @@ def default_type(dtype: torch.dtype) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-class Masters(nn.Module):
-    """Parameters under the names of another module's, dots included."""
-
-    def __init__(self, parameters: dict[str, nn.Parameter]) -> None:
-        super().__init__()
-        self.held = parameters
-
-    def named_parameters(self, *_: Any, **__: Any) -> Any:
-        return iter(self.held.items())
 
 
 def batch_of(config: Config) -> Any:

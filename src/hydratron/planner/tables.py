@@ -32,32 +32,43 @@ def show(plan: JobPlan, fitting: dict[str, bool], change: Change | None, console
         f"parameters: {plan.step.parameters:,} on this rank, {plan.step.model_parameters:,} in all",
         highlight=False,
     )
-    for part in (_collectives(plan), _flops(plan), _memory(plan), _seconds(plan)):
-        console.print(part)
+    (phase, module), _ = plan.peak
+    where = f"{phase}, {module or 'outside of the layers'}"
+    for title, table in (
+        ("Collectives of a step", _collectives(plan)),
+        ("TFLOP of a micro-batch on this rank", _flops(plan)),
+        (f"Memory of this rank when it holds the most ({where})", _memory(plan)),
+        (f"Seconds of a step on {config.cluster.name}", _seconds(plan)),
+    ):
+        console.print(f"\n[bold]{title}[/bold]", highlight=False)
+        console.print(table)
+    console.print()
     for line in _fits(plan, fitting, change):
         console.print(line, highlight=False)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(
-        title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False
-    )
+def _table(texts: int, *columns: str) -> Table:
+    """A table whose first `texts` columns are texts and wrap, and whose others are numbers."""
+    table = Table(box=SIMPLE_HEAD, show_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        text = number < texts
+        table.add_column(
+            column, justify="left" if text else "right", overflow="fold", no_wrap=not text
+        )
     return table
 
 
 def _collectives(plan: JobPlan) -> RenderableType:
-    table = _table("Collectives in a step", "phase", "module", "operation", "calls", "bytes each")
-    calls: Counter[tuple[str, str, str, int]] = Counter()
+    table = _table(3, "phase", "module", "collective", "calls", "bytes each")
+    calls: Counter[tuple[str, ...]] = Counter()
     for call in plan.step.collectives:
-        where = f"{call.operation} over {call.size} ({call.group})"
+        module = pattern(call.module) or "(model)"
         times = 1 if call.phase == UPDATE else plan.micro_batches
-        calls[call.phase, pattern(call.module) or "(model)", where, call.bytes] += times
-    for phase in PHASES:
-        for (own, module, where, nbytes), count in calls.items():
-            if own == phase:
-                table.add_row(phase, module, where, f"{count:,}", f"{nbytes:,}")
+        what = f"{call.operation}, {call.group} x{call.size}"
+        row = (call.phase, module, what, f"{call.bytes:,}")
+        calls[row] += times
+    for shown, count in sorted(calls.items(), key=lambda item: PHASES.index(item[0][0])):
+        table.add_row(*shown[:-1], f"{count:,}", shown[-1])
     layers = ", ".join(f"{count} {phase}" for phase, count in per_layer(plan).items())
     table.caption = f"in each layer and micro-batch: {layers or 'none'}"
     table.caption_justify = "left"
@@ -65,25 +76,26 @@ def _collectives(plan: JobPlan) -> RenderableType:
 
 
 def _flops(plan: JobPlan) -> RenderableType:
-    table = _table("TFLOP of a micro-batch on this rank", *PHASES[:3], "all", "published formula")
-    counted = [plan.flops[phase] for phase in PHASES[:3]]
+    table = _table(0, *PHASES[:3], "all", "published formula")
+    counted = [plan.flops.get(phase, 0) for phase in PHASES[:3]]
     shown = (*counted, sum(counted), plan.closed_form_flops)
     table.add_row(*(f"{value / 1e12:,.6g}" for value in shown))
     return table
 
 
 def _memory(plan: JobPlan) -> RenderableType:
-    (phase, module), held = plan.peak
-    where = f"{phase}, {module or 'outside of the layers'}"
-    table = _table(f"Memory of this rank at its highest point ({where})", "GiB", *CATEGORIES, "all")
-    parts = [held[kind] for kind in CATEGORIES]
-    table.add_row("", *(f"{value / GIB:,.2f}" for value in (*parts, held.total())))
+    _, held = plan.peak
+    table = _table(1, "", "GiB")
+    for kind in CATEGORIES:
+        if held[kind]:
+            table.add_row(kind, f"{held[kind] / GIB:,.2f}")
+    table.add_row("all", f"{held.total() / GIB:,.2f}", style="bold")
     return table
 
 
 def _seconds(plan: JobPlan) -> RenderableType:
-    cluster, time = plan.config.cluster, plan.time
-    table = _table(f"Seconds of a step on {cluster.name}", *asdict(time), "all", "tokens/s, all")
+    time = plan.time
+    table = _table(0, *asdict(time), "all", "tokens/s, all ranks")
     speed = plan.config.tokens_per_step / time.total
     parts = [f"{value:.3g}" for value in (*asdict(time).values(), time.total)]
     table.add_row(*parts, f"{speed:,.0f}")
@@ -96,6 +108,8 @@ def _fits(plan: JobPlan, fitting: dict[str, bool], change: Change | None) -> Ite
     yield f"Fits (with {reserve:g} GiB to spare): {answers}"
     gpu = plan.config.cluster.gpu
     if fitting[gpu]:
+        return
+    if not plan.config.plan.suggest:
         return
     if change is None:
         yield f"No smaller micro-batch, recomputation or wider replica makes it fit {gpu}"

@@ -15,12 +15,14 @@ from hydratron.reporting.estimate import Estimate, estimate
 
 SEEDS = 3
 """Fewer seeds than this are too few for a verdict."""
-DIRECTION, MAGNITUDE = "direction", "magnitude"
+DIRECTION, MAGNITUDE, PREDICTION = "direction", "magnitude", "prediction"
 
 
 class Status(StrEnum):
     REPRODUCED = "REPRODUCED"
     NOT_REPRODUCED = "NOT REPRODUCED"
+    PREDICTED = "PREDICTED"
+    NOT_PREDICTED = "NOT PREDICTED"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT RUN"
 
@@ -146,6 +148,27 @@ def below_bound(
         status = Status.INCONCLUSIVE
     method = "largest of all compared values, which n counts"
     return _verdict(claim, DIRECTION, status, Estimate(largest, None, len(values), method), details)
+
+
+def predicted(
+    claim: Claim, errors: Sequence[float], bound: float, details: Sequence[str] = ()
+) -> Verdict:
+    """Whether a model of the published numbers is at most `bound` off each, relative.
+
+    `errors` are predicted / published - 1; the effect is the largest without its sign.  Nothing was
+    run, so nothing was reproduced; INCONCLUSIVE without any.
+    """
+    found = below_bound(claim, [abs(error) for error in errors], bound, details)
+    statuses = {
+        Status.REPRODUCED: Status.PREDICTED,
+        Status.NOT_REPRODUCED: Status.NOT_PREDICTED,
+    }
+    return replace(
+        found,
+        aspect=PREDICTION,
+        status=statuses.get(found.status, found.status),
+        method="largest relative error of a prediction, of which n counts all",
+    )
 
 
 def _judged(

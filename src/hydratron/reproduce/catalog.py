@@ -15,6 +15,8 @@ from hydratron.errors import ConfigError, HydratronError, Problem
 PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.csv", "analyze.py"
 # What the runs of a profile leave in results/<profile>/; all else there follows from it.
 CURVES, PROVENANCE = "curves.csv", "provenance.json"
+# What a stage may do with its jobs.
+TRAIN, PLAN = "train", "plan"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Stage:
     """One sweep, or several in one folder; `minutes` is what all its jobs take, if measured.
 
     Each entry of `sweeps` goes on from `overrides`.  `pilot` names models: each is one sweep more
-    at the rate that the pilot found best for it.
+    at the rate that the pilot found best for it.  `verb`: `hydratron train` or `hydratron plan`.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Stage:
     sweeps: tuple[tuple[str, ...], ...] = ()
     pilot: tuple[str, ...] = ()
     minutes: float | None = None
+    verb: str = TRAIN
 
 
 @dataclass(frozen=True)
@@ -144,13 +147,18 @@ def _profile(file: Path, name: str, entry: dict[str, Any]) -> Profile:
 
 
 def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
-    _check(file, profile, entry, {"name", "overrides"}, {"sweeps", "pilot", "minutes"})
+    _check(file, profile, entry, {"name", "overrides"}, {"sweeps", "pilot", "minutes", "verb"})
+    verb = entry.get("verb", TRAIN)
+    if verb not in (TRAIN, PLAN):
+        problem = Problem(f"{file}: {profile}.verb", verb, f"{TRAIN} or {PLAN}")
+        raise ConfigError([problem])
     return Stage(
         entry["name"],
         tuple(entry["overrides"]),
         tuple(tuple(sweep) for sweep in entry.get("sweeps", ())),
         tuple(entry.get("pilot", ())),
         entry.get("minutes"),
+        verb,
     )
 
 

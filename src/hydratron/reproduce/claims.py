@@ -22,6 +22,8 @@ HEADER = """\
 
 Written by `hydratron reproduce` from `claims.yaml` and the verdicts in `*/results/`; do not edit.
 A scaled-down run judges the direction of a claim at its own scale, never the published number.
+PREDICTED says that a model of the machine comes close to a published number that it was not fitted
+to; nothing was run for it.
 Figures, tables, curves and provenance lie in each artifact's `results/<profile>/`.
 
 | claim | where | published | ours | scale | verdict |

@@ -13,37 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from hydratron.reproduce.figure import Figure, HeatMap, Line, Panel
+from hydratron.reproduce.bars import draw_bars, finish_bars
+from hydratron.reproduce.figure import Bars, Figure, HeatMap, Line, Panel
+from hydratron.reproduce.look import COLOURS, HEAT, INK, SOFT, STYLE
 
 WIDTH, HEIGHT = 9.6, 4.2  # inches
-# The dashboard's palette on white.
-COLOURS = ("#2a55d0", "#df8600", "#0b9db8", "#b33f0b", "#75386b", "#25074f")
-HEAT = "Blues"
-INK, SOFT, GRID = "#1b1d22", "#5c616b", "#e4e5e8"
-STYLE: dict[str, Any] = {
-    "axes.axisbelow": True,
-    "axes.edgecolor": SOFT,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.labelcolor": SOFT,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlecolor": INK,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 10,
-    "font.size": 9,
-    "grid.color": GRID,
-    "legend.frameon": False,
-    "lines.linewidth": 1.6,
-    # Letters as outlines look the same without the font; the salt makes names of parts constant.
-    "svg.fonttype": "path",
-    "svg.hashsalt": "hydratron",
-    "text.color": INK,
-    "text.parse_math": False,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "ytick.left": False,
-}
 # What matplotlib would say of itself and of the date.
 METADATA = ("Creator", "Date", "Format", "Type")
 DIGITS = 6
@@ -77,14 +51,24 @@ def canvas(figure: Figure) -> Canvas:
     lines = [panels for panels in (figure.panels, figure.below) if panels]
     drawn = Canvas(figsize=(WIDTH, HEIGHT * len(lines)), layout="constrained")
     drawn.suptitle(figure.title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    barred: list[list[tuple[Axes, Bars]]] = []
     for part, panels in zip(_parts(drawn, len(lines)), lines, strict=True):
         widths = [panel.width for panel in panels]
+        barred.append([])
         places = part.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
         for axes, panel in zip(places, panels, strict=True):
             if isinstance(panel, HeatMap):
                 _heat_map(axes, panel)
+            elif isinstance(panel, Bars):
+                draw_bars(axes, panel, FuncFormatter(_tick))
+                barred[-1].append((axes, panel))
             else:
                 _panel(axes, panel)
+    if any(barred):
+        # How much room the names and the legends have shows only now.
+        drawn.draw_without_rendering()
+        for line in filter(None, barred):
+            finish_bars(line)
     return drawn
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -64,12 +64,32 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
+class Bars:
+    """A bar for each column, made of `stacks`: by label, one value of each column, from below.
+
+    `grouped` puts the values side by side instead.  Not-a-number leaves a value out.  `rules` are
+    levels with their names.  `marks` are points over the bars, by label, one of each column: in a
+    grouped panel with as many as there are stacks, each over its own bar.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    columns: Sequence[str]
+    stacks: Mapping[str, Sequence[float]]
+    rules: Sequence[tuple[float, str]] = ()
+    marks: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    grouped: bool = False
+    width: int = 1
+
+
+@dataclass(frozen=True)
 class Figure:
     """Panels side by side; `below` is a second line of them."""
 
     title: str
-    panels: Sequence[Panel | HeatMap]
-    below: Sequence[Panel | HeatMap] = ()
+    panels: Sequence[Panel | HeatMap | Bars]
+    below: Sequence[Panel | HeatMap | Bars] = ()
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,19 @@
-"""What a profile runs: its sweeps as overrides of `hydratron train -m`, and how far they are."""
+"""What a profile runs: its sweeps as overrides of `train -m` or `plan -m`, and how far they are."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hydratron.config.cost import training_flops
 from hydratron.config.plan import plan
+from hydratron.config.planning import plan_overrides
 from hydratron.job import JobFolder
 from hydratron.launch.provenance import hardware
-from hydratron.launch.run import FINAL, finished
-from hydratron.reproduce.catalog import PILOT, Artifact, Profile, Stage
+from hydratron.launch.run import FINAL, all_finished
+from hydratron.reproduce.catalog import PILOT, PLAN, TRAIN, Artifact, Profile, Stage
 from hydratron.reproduce.pilot import best_rates
 
 OUTPUTS = Path("outputs/reproduce")
@@ -22,18 +23,20 @@ FINAL_RATE = 0.1
 
 @dataclass(frozen=True)
 class Sweep:
-    """One call of `hydratron train -m`.  `jobs` are the folders of its jobs.
+    """One call of `hydratron train -m`, or of another verb.  `jobs` are the folders of its jobs.
 
-    `work` and `left` are FLOPs: of all jobs, and of those that are not finished.
+    `work` and `left`: of all jobs, and of those that are not finished; in FLOPs of training, but
+    for a plan, which takes about as long whatever it plans, as the number of jobs.
     """
 
     overrides: tuple[str, ...]
     jobs: tuple[Path, ...]
     work: float
     left: float
+    verb: str = TRAIN
 
     def command(self) -> str:
-        return shlex.join(["hydratron", "train", "-m", *self.overrides])
+        return shlex.join(["hydratron", self.verb, "-m", *self.overrides])
 
 
 @dataclass(frozen=True)
@@ -74,20 +77,23 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
 
     Raises ConfigError for what is wrong, JobError where a folder holds another job.
     """
-    planned = []
-    for stage in profile.stages:
-        sweeps = []
-        for lines in sweep_lines(artifact, profile, stage):
-            found = plan(lines, multirun=True)
-            folders = found.job_folders(found.folder)
-            work = [training_flops(job.config) for job in found.jobs]
-            left = [
-                0.0 if finished(job.config, folder) else flops
-                for job, folder, flops in zip(found.jobs, folders, work, strict=True)
-            ]
-            sweeps.append(Sweep(lines, tuple(folders), sum(work), sum(left)))
-        planned.append(PlannedStage(stage, tuple(sweeps)))
-    return planned
+    return [
+        PlannedStage(
+            stage,
+            tuple(_sweep(stage.verb, lines) for lines in sweep_lines(artifact, profile, stage)),
+        )
+        for stage in profile.stages
+    ]
+
+
+def _sweep(verb: str, lines: tuple[str, ...]) -> Sweep:
+    found = plan(plan_overrides(lines) if verb == PLAN else lines, multirun=True)
+    folders = tuple(found.job_folders(found.folder))
+    configs = [job.config for job in found.jobs]
+    work = [1.0 if verb == PLAN else training_flops(config) for config in configs]
+    results = all_finished(zip(configs, folders, strict=True), verb)
+    left = [0.0 if result else amount for result, amount in zip(results, work, strict=True)]
+    return Sweep(lines, folders, sum(work), sum(left), verb)
 
 
 def lacking(profile: Profile) -> list[str]:
@@ -100,15 +106,17 @@ def lacking(profile: Profile) -> list[str]:
 
 
 def run_stages(
-    planned: Sequence[PlannedStage], train: Callable[[list[str]], int], stop: Callable[[int], bool]
+    planned: Sequence[PlannedStage],
+    verbs: Mapping[str, Callable[[list[str]], int]],
+    stop: Callable[[int], bool],
 ) -> int:
-    """Run every sweep through `train`, the finished jobs skipped; 0, or the code that stopped it.
+    """Run every sweep by its verb, the finished jobs skipped; 0, or the code that stopped it.
 
     A sweep with failed or diverged jobs does not stop the others: `unfinished` tells them apart.
     """
     for stage in planned:
         for sweep in stage.sweeps:
-            code = train(["-m", *sweep.overrides])
+            code = verbs[sweep.verb](["-m", *sweep.overrides])
             if stop(code):
                 return code
     return 0

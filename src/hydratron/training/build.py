@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -53,13 +55,11 @@ def parameter_table(model: ModelConfig) -> ParamTable:
 
 
 def build_optimizer(
-    network: nn.Module, table: ParamTable, optim: OptimConfig
+    parameters: Mapping[str, nn.Parameter], table: ParamTable, optim: OptimConfig
 ) -> torch.optim.Optimizer:
     """Fused AdamW in two groups: what decays, and the biases and LayerNorms, which do not."""
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in network.named_parameters():
-        (decayed if table[name].decayed else others).append(parameter)
+    decayed = [parameter for name, parameter in parameters.items() if table[name].decayed]
+    others = [parameter for name, parameter in parameters.items() if not table[name].decayed]
     groups = [
         {"params": decayed, "weight_decay": optim.weight_decay},
         {"params": others, "weight_decay": 0.0},

@@ -68,7 +68,7 @@ class LanguageModule(pl.LightningModule):
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
 
     def configure_optimizers(self) -> Optimizer:
-        return build_optimizer(self.network, self.table, self.config.optim)
+        return build_optimizer(dict(self.network.named_parameters()), self.table, self.config.optim)
 
     def parameter_count(self) -> int:
         """Parameters of the whole model, over all tensor-parallel ranks."""

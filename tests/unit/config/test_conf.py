@@ -28,7 +28,7 @@ COMPANIONS = {
     "tokenizer=bert": ["tokenizer.path={file}"],
     "tokenizer=prepared": ["data=indexed", "data.path=tokens"],
 }
-TOKENIZERS: dict[str, list[str]] = {"gpt": [], "gpt2": [], "scaling": []}
+TOKENIZERS: dict[str, list[str]] = {"gpt": [], "gpt2": [], "scaling": [], "turing": []}
 TOKENIZERS["bert"] = ["tokenizer=wordpiece"]
 
 

@@ -241,7 +241,7 @@ def test_initial_weights_of_the_heads() -> None:
 def test_biases_and_layer_norms_do_not_decay() -> None:
     model = tiny_bert(placement="sandwich")
     optim = from_dict({"optim": {"weight_decay": 0.3}}).optim
-    optimizer = build_optimizer(model, BERT_TABLE, optim)
+    optimizer = build_optimizer(dict(model.named_parameters()), BERT_TABLE, optim)
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     for name, parameter in model.named_parameters():
         vector = name.endswith("bias") or "norm" in name

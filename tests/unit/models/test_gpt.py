@@ -157,7 +157,9 @@ def test_padding_of_the_vocabulary(vocab: int, multiple: int, rows: int) -> None
 
 def test_biases_and_layer_norms_do_not_decay() -> None:
     model = tiny_gpt()
-    optimizer = build_optimizer(model, TABLE, from_dict({"optim": {"weight_decay": 0.3}}).optim)
+    optimizer = build_optimizer(
+        dict(model.named_parameters()), TABLE, from_dict({"optim": {"weight_decay": 0.3}}).optim
+    )
     decay = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
     for name, parameter in model.named_parameters():
         vector = name.endswith("bias") or "norm" in name

@@ -16,6 +16,7 @@ from hydratron.reporting.verdict import (
     in_every_seed,
     magnitude,
     paired,
+    predicted,
 )
 
 CLAIM = Claim("order", "larger is lower", "in every seed", "nats")
@@ -99,6 +100,24 @@ def test_a_bound_holds_for_every_value(
 ) -> None:
     verdict = below_bound(CLAIM, values, 1e-5)
     assert (verdict.status, verdict.effect, verdict.n) == (status, effect, len(values))
+
+
+@pytest.mark.parametrize(
+    ("errors", "status", "effect"),
+    [
+        ([-0.05, 0.04], Status.PREDICTED, 0.05),
+        ([-0.051, 0.04], Status.NOT_PREDICTED, 0.051),
+        ([0.051], Status.NOT_PREDICTED, 0.051),
+        ([0.01, math.nan], Status.NOT_PREDICTED, None),
+        ([], Status.INCONCLUSIVE, None),
+    ],
+)
+def test_a_prediction_is_never_called_a_reproduction(
+    errors: list[float], status: Status, effect: float | None
+) -> None:
+    verdict = predicted(CLAIM, errors, 0.05, ["a row"])
+    assert (verdict.status, verdict.effect, verdict.n) == (status, effect, len(errors))
+    assert (verdict.aspect, verdict.details) == ("prediction", ("a row",))
 
 
 def test_not_run_keeps_the_numbers() -> None:

@@ -24,6 +24,7 @@ MINIMAL = {
     "metrics": ["val/loss"],
     "profiles": {"small": {"about": "few\nsteps", "stages": [{"name": "a", "overrides": []}]}},
 }
+STAGE: dict[str, object] = {"name": "a", "overrides": []}
 
 
 def write(folder: Path, content: object) -> Path:
@@ -54,6 +55,10 @@ def test_a_profile_as_data(tmp_path: Path) -> None:
             {"profiles": {"s": {"about": "x", "gpu": 1, "stages": []}}},
             r"profiles.yaml: s.gpu: no such key",
         ),
+        (
+            {"profiles": {"s": {"about": "x", "stages": [STAGE | {"verb": "sing"}]}}},
+            r"profiles.yaml: s.verb=sing: train or plan$",
+        ),
     ],
 )
 def test_wrong_keys_are_named(change: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -67,6 +72,14 @@ def test_a_file_that_is_no_mapping_is_one_line(text: str, tmp_path: Path) -> Non
     with pytest.raises(HydratronError, match=re.escape("profiles.yaml: ")) as raised:
         read_artifact(tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def test_a_stage_trains_unless_it_says_plan(tmp_path: Path) -> None:
+    stages = [STAGE, STAGE | {"verb": "train"}, STAGE | {"verb": "plan"}]
+    profiles = {"small": {"about": "x", "stages": stages}}
+    artifact = read_artifact(write(tmp_path / "a", MINIMAL | {"profiles": profiles}))
+    found = [stage.verb for stage in artifact.profile("small").stages]
+    assert found == ["train", "train", "plan"]
 
 
 def test_names_and_short_names(tmp_path: Path) -> None:
@@ -106,7 +119,8 @@ def test_every_profile_of_the_checkout_is_valid(
     artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert list(artifact.profiles) == ["smoke", "small", "gpu", "paper"]
+    scales = ("smoke", "small", "gpu", "paper")
+    assert list(artifact.profiles) == [name for name in scales if name in artifact.profiles]
     assert not artifact.profiles["smoke"].judged
     for profile in artifact.profiles.values():
         assert artifact.criteria(profile.name)["claims"]

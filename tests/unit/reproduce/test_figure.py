@@ -13,8 +13,9 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from hydratron.reproduce.draw import COLOURS, canvas, number, svg
+from hydratron.reproduce.draw import canvas, number, svg
 from hydratron.reproduce.figure import Figure, HeatMap, Line, Panel
+from hydratron.reproduce.look import COLOURS
 
 NAME = "{http://www.w3.org/2000/svg}"
 

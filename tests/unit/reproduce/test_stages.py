@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
 from hydratron.config.load import dump
 from hydratron.config.plan import plan
+from hydratron.config.planning import plan_overrides
 from hydratron.errors import JobError
 from hydratron.job import JobFolder, write_json
 from hydratron.reproduce.catalog import Artifact, Profile, Stage
@@ -111,9 +113,59 @@ def test_failed_jobs_do_not_stop_the_next_sweep_but_an_interrupt_does() -> None:
             asked.append(argv)
             return codes[len(asked) - 1]
 
-        assert run_stages(planned(), train, lambda code: code > 128) == result
+        assert run_stages(planned(), {"train": train}, lambda code: code > 128) == result
         assert len(asked) == calls
         assert asked[0] == ["-m", "model=gpt_pico", *STEPS, f"hydra.sweep.dir={FOLDER}"]
+
+
+def test_a_stage_of_plans_has_the_planners_defaults_and_its_command() -> None:
+    stage = Stage("sizes", ("seed=1,2", "full=true"), STAGE.sweeps, minutes=8, verb="plan")
+    (found,) = planned(stage)
+    first = found.sweeps[0]
+    lines = ("model=gpt_pico", "seed=1,2", "full=true", f"hydra.sweep.dir={FOLDER}")
+    assert first.overrides == lines
+    assert first.command() == f"hydratron plan -m {' '.join(lines)}"
+    assert [job.name for job in first.jobs] == [
+        "000_gpt_pico-single-pre-s1",
+        "001_gpt_pico-single-pre-s2",
+    ]
+    finish_plan(first.jobs[0], [*lines[:1], "seed=1", "full=true"])
+    (found,) = planned(stage)
+    assert [(sweep.work, sweep.left) for sweep in found.sweeps] == [(2, 1), (2, 2)]
+    assert found.minutes == pytest.approx(6)
+    with pytest.raises(JobError, match="holds a job of hydratron plan"):
+        planned(Stage("sizes", plan_training(lines[:-1])))
+
+
+def finish_plan(path: Path, overrides: list[str]) -> None:
+    """Write the outcome of a plan."""
+    (job,) = plan(plan_overrides(overrides)).jobs
+    folder = JobFolder(path)
+    folder.path.mkdir(parents=True)
+    dump(job.config, folder.config)
+    write_json(folder.provenance, {"verb": "plan"})
+    write_json(folder.result, {"status": "completed"})
+
+
+def plan_training(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """A training of the same configuration as that plan."""
+    return tuple(plan_overrides(lines))
+
+
+def test_each_sweep_goes_to_its_verb() -> None:
+    asked: list[str] = []
+
+    def call(verb: str, argv: list[str]) -> int:
+        asked.append(f"{verb} {argv[1]}")
+        return 0
+
+    verbs = {verb: functools.partial(call, verb) for verb in ("train", "plan")}
+    stages = [
+        *planned(Stage("sizes", STEPS, verb="plan")),
+        *planned(Stage("rates", ("model=gpt_nano",))),
+    ]
+    assert run_stages(stages, verbs, lambda code: code > 0) == 0
+    assert asked == ["plan trainer.max_steps=4", "train model=gpt_nano"]
 
 
 def test_what_a_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

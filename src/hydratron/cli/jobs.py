@@ -1,0 +1,72 @@
+"""The folders of a command's jobs: what lies in them before it, and how each job ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydratron.cli.parser import complain
+from hydratron.errors import HydratronError
+from hydratron.job import JobFolder, read_json
+
+if TYPE_CHECKING:
+    from hydratron.config.plan import Plan
+
+
+def before(planned: Plan, verb: str = "train") -> list[dict[str, Any] | None]:
+    """The result of each job that an earlier command has finished, None for the others.
+
+    Raises JobError when a folder holds another job.
+    """
+    from hydratron.launch.run import all_finished
+
+    if planned.fresh:
+        return [None for _ in planned.jobs]
+    folders = planned.job_folders(planned.folder)
+    configs = (job.config for job in planned.jobs)
+    return all_finished(zip(configs, folders, strict=True), verb)
+
+
+def claim(planned: Plan) -> Path:
+    """The sweep's folder; one that is named by the time is made here, for this command alone."""
+    folder, attempt = planned.folder, 1
+    while planned.fresh:
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            attempt += 1
+            folder = planned.folder.with_name(f"{planned.folder.name}_{attempt}")
+        except OSError as error:
+            raise HydratronError(f"{folder}: {error.strerror}") from None
+    return folder
+
+
+def complain_of(planned: Plan, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
+    """Print one line for every job that did not complete; 1 if there is one, else 0.
+
+    `results` are those known to this process, by the folder's name; the others are read.
+    """
+    known = planned.job_folders(folder)
+    jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
+    failed = 0
+    for job in map(JobFolder, jobs):
+        result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
+        if result["status"] != "completed":
+            failed = 1
+            complain(f"job {job.name} {result['status']}{_cause(job, result)}")
+    return failed
+
+
+def _cause(job: JobFolder, result: dict[str, Any]) -> str:
+    if "reason" in result:
+        return f": {result['reason']}"
+    failure = read_json(job.failure)
+    said = failure or result
+    if "kind" not in said:
+        return ""
+    where = "" if said.get("rank") is None else f"rank {said['rank']}: "
+    message = " ".join(str(said.get("message", "")).split())
+    traceback = f" (traceback in {job.failure})" if failure else ""
+    return f": {where}{said['kind']}: {message}{traceback}"

@@ -1,0 +1,121 @@
+"""What a plan lists is what a real run sends: the same calls, in the same order."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import lightning as pl
+import pytest
+from lightning.pytorch.callbacks import Callback
+
+from hydratron.config.schema import Config
+from hydratron.job import JobFolder
+from hydratron.launch.worker import torchrun_environment
+from hydratron.planner.dry_run import dry_run
+from hydratron.planner.modules import ModuleNames
+from hydratron.planner.plan import plan_job
+from hydratron.planner.recorder import UPDATE, Collective, Recorder
+from tests.helpers.planned import VOCAB, small_job, spelled_out
+from tests.helpers.prepared import synthetic_prepared
+from tests.helpers.ranks import run_ranks
+
+
+class Window(Callback):
+    """Records all that passes from the start of the second step to the start of the third.
+
+    Whatever Lightning or the metrics send in between is part of it.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Collective] | None = None
+        self.inside = ExitStack()
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == trainer.accumulate_grad_batches:
+            modules = ModuleNames()
+            self.recorder = Recorder(modules)
+            self.recorder.groups(pl_module.mesh_strategy.mesh)
+            self.inside.enter_context(modules.watching(pl_module.network))
+            self.inside.enter_context(self.recorder)
+        elif batch_idx == 2 * trainer.accumulate_grad_batches:
+            self.inside.close()
+            self.calls = self.recorder.collectives
+
+
+def recorded_rank(
+    rank: int, world_size: int, jobs: list[tuple[Config, Path]]
+) -> list[list[Collective] | None]:
+    from hydratron.training import train as training
+
+    os.environ.update(torchrun_environment(rank, world_size))
+    plain, found = training._trainer, []
+    for config, folder in jobs:
+        window = Window()
+
+        def watched(config: Config, own: list[Callback], window: Window = window) -> pl.Trainer:
+            return plain(config, [*own, window])
+
+        with patch.object(training, "_trainer", watched):
+            assert training.train(config, JobFolder(folder), None)["status"] == "completed"
+        found.append(window.calls)
+    return found
+
+
+def with_lightnings_own(calls: list[Collective], micro_batches: int) -> list[Collective]:
+    """The planned calls of one step, and those of Lightning, which are no part of any plan.
+
+    Before every micro-batch Lightning tells all ranks, in eight bytes, whether the first one has
+    been asked to end.  The window opens after the one of its first micro-batch, and holds the
+    one of the next step's.
+    """
+    axis, size = calls[0].group, calls[0].size  # the only axis with two ranks is the world
+    signal = Collective(UPDATE, "", "broadcast", axis, size, 8)
+    between = [call for call in calls if call.phase != UPDATE]
+    each = len(between) // micro_batches
+    start = calls.index(between[0]) if between else 1  # dp: the counts are summed up first
+    found, rest = calls[:start], calls[start + len(between) :]
+    for number in range(micro_batches):
+        found += [signal] * bool(number) + between[number * each : (number + 1) * each]
+    return [*found, *rest, signal]
+
+
+@pytest.mark.parametrize(("tp", "dp"), [(2, 1), (1, 2)], ids=["tp2", "dp2"])
+def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> None:
+    data = synthetic_prepared(tmp_path / "data", VOCAB)
+    configs = [
+        small_job(
+            tp,
+            dp,
+            data__prepared=str(data),
+            model__recompute=recompute,
+            model__dropout=0.1,
+            trainer__global_batch_size=4 * dp,
+            trainer__micro_batch_size=micro,
+            trainer__peak_flops=1e12,
+            checkpoint__at_end=False,
+        )
+        for recompute in (False, True)
+        for micro in (4, 2)
+    ]
+    folders = [tmp_path / str(number) for number in range(len(configs))]
+    for folder in folders:
+        folder.mkdir()
+    jobs = list(zip(configs, folders, strict=True))
+    first, second = run_ranks(recorded_rank, 2, jobs, timeout=180)
+    for config, real, other in zip(configs, first, second, strict=True):
+        micro_batches = config.accumulation
+        in_full = dry_run(config, VOCAB, num_layers=2, micro_batches=micro_batches)
+        assert with_lightnings_own(list(in_full.collectives), micro_batches) == real
+        assert other == real
+        planned = spelled_out(plan_job(config).step.collectives, micro_batches)
+        assert planned == list(in_full.collectives)
+        phases = {call.phase for call in real}
+        expected = {"forward", "backward", "update"}
+        expected |= {"recompute"} if config.model.recompute else set()
+        assert phases == (expected if tp > 1 else {"update"})

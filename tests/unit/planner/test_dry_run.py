@@ -1,0 +1,121 @@
+"""What a step holds: against the published formula, and against a real step's allocations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from hydratron.config.cost import MASKED_SHARE
+from hydratron.config.schema import Config
+from hydratron.models.init import initialize
+from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.random import RandomStreams
+from hydratron.planner.closed_form import layer_activations
+from hydratron.planner.dry_run import dry_run
+from hydratron.planner.step import batch_of, stepper
+from tests.helpers.planned import small_job
+
+S, B, H = 256, 4, 1024
+
+
+def kept_per_layer(config: Config) -> float:
+    """Bytes that every further layer adds to what is held when all of them have run."""
+    shallow, deep = (
+        dry_run(config, 60, num_layers=depth, micro_batches=1, half=True) for depth in (2, 4)
+    )
+    end = ("forward", "final_norm")
+    return (deep.peaks[end]["activations"] - shallow.peaks[end]["activations"]) / 2
+
+
+def half_job(tp: int, **changes: Any) -> Config:
+    return small_job(
+        tp, model__hidden_size=H, model__num_attention_heads=16, model__seq_length=S,
+        model__dropout=0.1, trainer__global_batch_size=B, **changes,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("tp", [1, 8])
+def test_a_layer_keeps_what_the_formula_says(tp: int) -> None:
+    config = half_job(tp, model__attention="manual")
+    expected = layer_activations(config.model, B, tp, manual=True)
+    assert expected == S * B * H * (10 + 24 / tp + 5 * 16 * S / (H * tp))
+    assert kept_per_layer(config) == pytest.approx(expected, rel=0.01)
+
+
+def test_fused_attention_keeps_no_scores() -> None:
+    config = half_job(1)
+    expected = layer_activations(config.model, B, 1, manual=False)
+    assert expected == S * B * H * 34
+    assert kept_per_layer(config) == pytest.approx(expected, rel=0.01)
+
+
+def test_a_recomputed_layer_keeps_its_input() -> None:
+    config = half_job(8, model__attention="manual", model__recompute=True)
+    assert kept_per_layer(config) == 2 * S * B * H
+    assert layer_activations(config.model, B, 8, manual=True) == 2 * S * B * H
+
+
+def real_peak(config: Config, vocab_size: int) -> int:
+    """The most bytes that torch's CPU allocator has given out at a time in a second real step."""
+    mesh = Mesh()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        worker = stepper(config, vocab_size, mesh, RandomStreams(1))
+        initialize(worker.network, worker.table, 1, mesh.tensor, vocab_size)
+        batch = batch_of(config)
+        if config.model.architecture == "bert":
+            chosen = int(MASKED_SHARE * config.model.seq_length) * config.micro_batch_size
+            batch["labels"].fill_(-1).view(-1)[:chosen] = 0
+        worker.step(batch, config.accumulation)
+        with record_function("second step"):
+            worker.step(batch, config.accumulation)
+    assert profiled.profiler is not None
+    assert profiled.profiler.kineto_results is not None
+    events = profiled.profiler.kineto_results.events()
+    (began,) = (event.start_ns() for event in events if event.name() == "second step")
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held) if event.start_ns() >= began else 0
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("where", "vocab_size", "changes"),
+    [
+        (("forward", ""), 8000, {}),
+        (
+            ("backward", "layers.0.attention.sublayer"),
+            60,
+            {"model__attention": "manual", "model__recompute": True, "model__seq_length": 512},
+        ),
+        (
+            ("backward", ""),
+            8000,
+            {"model__architecture": "bert", "trainer__micro_batch_size": 2},
+        ),
+    ],
+    ids=["gpt", "recomputed", "bert"],
+)
+def test_a_real_step_holds_what_is_planned(
+    where: tuple[str, str], vocab_size: int, changes: dict[str, Any]
+) -> None:
+    options: dict[str, Any] = {
+        "model__hidden_size": 256, "model__seq_length": 256, "trainer__global_batch_size": 4,
+    }  # fmt: skip
+    config = small_job(**options | changes)
+    planned = dry_run(config, vocab_size, num_layers=2, micro_batches=config.accumulation)
+    moment, held = max(planned.peaks.items(), key=lambda item: item[1].total())
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        real = real_peak(config, vocab_size)
+    finally:
+        torch.set_num_threads(threads)
+    assert held.total() > 2e7
+    # Small things that never become tensors, such as the buffers of a kernel, are not planned.
+    assert real == pytest.approx(held.total(), rel=0.005)
+    assert moment == where
