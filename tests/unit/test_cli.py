@@ -88,12 +88,17 @@ def test_all_mistakes_of_a_sweep_are_named(
 def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     top = capsys.readouterr().out
-    assert all(f"  {verb} " in top for verb in ("train", "report", "completion"))
+    assert all(f"  {verb} " in top for verb in ("train", "plan", "report", "completion"))
     assert main(["train", "--help"]) == 0
     train = capsys.readouterr().out
     for expected in ("gpt_nano*", "experiment=   demo", "trainer.max_steps=1000", "resume=null"):
         assert expected in train
     assert max(len(line) for line in train.splitlines()) <= 100
+    assert "cluster" not in train
+    assert main(["plan", "--help"]) == 0
+    plan = capsys.readouterr().out
+    for expected in ("cluster=      custom,", "plan.numerics=ours", "trainer.max_steps=1000"):
+        assert expected in plan
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("hydratron ")
     assert main([]) == 2

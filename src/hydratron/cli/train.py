@@ -36,7 +36,9 @@ def run(argv: Sequence[str]) -> int:
         print(train_help(), end="")
         return 0
     from hydratron.config.plan import plan
+    from hydratron.config.planning import refuse_sections
 
+    refuse_sections(args.overrides)
     planned = plan(args.overrides, args.multirun)
     if args.cfg:
         return _show(planned, args.cfg, args.overrides)

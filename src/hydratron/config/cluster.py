@@ -36,7 +36,7 @@ class PlanConfig:
     full: bool = option(False, "run every layer instead of two and four, the rest extrapolated")
     numerics: str = option(
         "ours",
-        "ours: fp32 masters under autocast; paper_fp16: fp16 weights, fp32 copies, loss scaling",
+        "ours: fp32 masters under autocast; paper_fp16: fp16 weights with fp32 copies",
         choices=("ours", "paper_fp16"),
     )
     attention: str | None = option(

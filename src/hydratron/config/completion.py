@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hydratron.config.keys import options
+from hydratron.config.planning import of_plan
 
 BASH = """\
 _hydratron() {
@@ -55,6 +56,8 @@ def complete(line: str, flags: Mapping[str, Sequence[str]]) -> list[str]:
     elif word.startswith("-"):
         candidates = [*flags.get(before[0], [])]
     elif before[0] == "train":
+        return [answer for answer in _overrides(before[1:], word) if not of_plan(answer)]
+    elif before[0] == "plan":
         return _overrides(before[1:], word)
     else:
         candidates = sorted(SCRIPTS) if before[0] == "completion" else []

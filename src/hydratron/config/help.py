@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Collection
 
 from hydratron.config import folders
 from hydratron.config.keys import listed, options, value_of
 from hydratron.config.plan import default_choices, jobs
+from hydratron.config.planning import SECTIONS
 
 WIDTH = 100
 INTRO = """\
@@ -66,7 +68,7 @@ Tab completion: eval "$(hydratron completion bash)"
 
 def train_help() -> str:
     """Usage, groups with their choices, and every key with its default and meaning."""
-    return _help(INTRO)
+    return _help(INTRO, without=SECTIONS)
 
 
 def plan_help() -> str:
@@ -74,15 +76,19 @@ def plan_help() -> str:
     return _help(PLAN_INTRO)
 
 
-def _help(intro: str) -> str:
+def _help(intro: str, without: Collection[str] = ()) -> str:
     chosen = default_choices()
     lines = [intro]
     for group, choices in folders.groups([folders.conf_dir()]).items():
+        if group in without:
+            continue
         marked = [f"{choice}*" if chosen.get(group) == choice else choice for choice in choices]
         lines.append(_entry(f"{group}=", listed(marked), 16))
     lines.append(KEYS)
     config = jobs([])[0].config
     for key, option in options().items():
+        if key.partition(".")[0] in without:
+            continue
         value = value_of(config, key)
         shown = "null" if value is None else str(value).lower() if option.kind is bool else value
         allowed = option.bounds.get("choices", ())

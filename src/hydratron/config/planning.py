@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hydratron.errors import ConfigError, Problem
+
 # What the paper trained with, where the command does not say: its batch and no data.
 DEFAULTS = {
     "trainer": "paper",
@@ -11,6 +13,25 @@ DEFAULTS = {
     "launch": "torchrun",
     "logger": "none",
 }
+
+# Sections of the configuration that no other verb reads.
+SECTIONS = ("cluster", "plan")
+
+
+def of_plan(override: str) -> bool:
+    """Whether an override, or its key alone, is one that only a plan reads."""
+    return override.lstrip("+~").partition("=")[0].partition(".")[0] in SECTIONS
+
+
+def refuse_sections(overrides: Sequence[str]) -> None:
+    """Raise ConfigError for overrides that only a plan reads: a training would ignore them."""
+    problems = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if of_plan(key):
+            problems.append(Problem(key, value, "is read by `hydratron plan` alone"))
+    if problems:
+        raise ConfigError(problems)
 
 
 def plan_overrides(overrides: Sequence[str]) -> list[str]:

@@ -37,6 +37,10 @@ FLAGS = {"train": ["--cfg", "--help", "--multirun"], "report": ["--help"], "comp
         ("hydratron train model.recompute=t", ["model.recompute=true"]),
         ("hydratron train hydra/laun", ["hydra/launcher="]),
         ("hydratron train a=[ model=", []),
+        ("hydratron plan clus", ["cluster.", "cluster="]),
+        ("hydratron plan plan.numerics=o", ["plan.numerics=ours"]),
+        ("hydratron train clus", []),
+        ("hydratron train plan.numerics=o", []),
         ("hydratron nothing ", []),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hydratron.config.plan import jobs
-from hydratron.config.planning import plan_overrides
+from hydratron.config.planning import plan_overrides, refuse_sections
+from hydratron.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -31,6 +32,20 @@ from hydratron.config.planning import plan_overrides
 def test_what_the_command_does_not_say(typed: list[str], whole: list[str]) -> None:
     assert plan_overrides(typed) == whole
     assert plan_overrides(whole) == whole
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [("cluster=dgx_a100", "cluster"), ("+cluster.gpu=x", "+cluster.gpu"), ("plan.full=true",) * 2],
+)
+def test_a_training_refuses_what_it_would_ignore(typed: str, key: str) -> None:
+    with pytest.raises(ConfigError, match="is read by `hydratron plan` alone") as caught:
+        refuse_sections(["seed=1", typed])
+    assert [problem.key for problem in caught.value.problems] == [key.partition("=")[0]]
+
+
+def test_what_a_training_reads_is_not_refused() -> None:
+    refuse_sections(["model=gpt_pico", "planet=x", "hydra.run.dir=plan"])
 
 
 def test_the_defaults_are_the_papers_batch() -> None:
