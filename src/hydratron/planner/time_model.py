@@ -7,12 +7,11 @@ tensor group cannot, and ours of the data group does not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from hydratron.config.cluster import ClusterConfig
 from hydratron.config.schema import ParallelConfig
-from hydratron.planner.extrapolate import Step, Work
+from hydratron.planner.extrapolate import Step
 from hydratron.planner.recorder import UPDATE, Collective
 
 TERMS = ("compute", "memory", "tensor", "data", "kernels")
@@ -75,9 +74,9 @@ def terms(
 def ring_seconds(call: Collective, parallel: ParallelConfig, cluster: ClusterConfig) -> float:
     """2 (n - 1) / n of the bytes pass the slowest link of a ring (Patarasuk and Yuan 2009)."""
     tp = parallel.tensor_model_parallel_size
-    reach = tp if call.group == "tensor" else parallel.world_size
+    tensor_far, data_far = leaves_host(parallel, cluster)
     bandwidth = cluster.link_gbps
-    if reach > cluster.gpus_per_node:
+    if tensor_far if call.group == "tensor" else data_far:
         # Every ring that leaves the host shares its network: one for each rank of a replica in it.
         rings = 1 if call.group == "tensor" else min(tp, cluster.gpus_per_node)
         bandwidth = min(bandwidth, cluster.node_gbps / rings)
@@ -101,8 +100,3 @@ def step_time(found: Terms, parallel: ParallelConfig, cluster: ClusterConfig) ->
         data=found.data / data,
         kernels=found.kernels * cluster.kernel_microseconds * 1e-6,
     )
-
-
-def heaviest(work: Sequence[Work], count: int) -> list[Work]:
-    """The operations with the most bytes or FLOPs, for a table."""
-    return sorted(work, key=lambda w: (-w.flops, -w.bytes))[:count]
