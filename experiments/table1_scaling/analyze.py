@@ -13,6 +13,7 @@ from hydratron.config.cluster import ClusterConfig
 from hydratron.config.clusters import clusters
 from hydratron.planner.calibration import CONSTANTS, predicted, rounded
 from hydratron.planner.closed_form import break_even_micro_batches, bubble_share
+from hydratron.planner.fitting import GIB
 from hydratron.planner.published import Plan, Published, find_plan, fitted, published, sample
 from hydratron.planner.time_model import step_time
 from hydratron.reporting import verdict
@@ -36,7 +37,7 @@ DEGREES, STAGES, HEADS = (1, 2, 4, 8), 8, 32
 # A replica of the paper's largest jobs has 8 sequences; more micro-batches need a larger batch.
 MICRO_BATCHES = (8, 16, 32, 64, 128)
 CARDS = ("V100 32 GB", "H100 80 GB")
-GIB, DAY = 2**30, 86400
+DAY = 86400  # seconds
 # A measured job's first rows hold its warm-up.
 WARM = 2
 UNSEEN, ERROR = "by the other rows", "its error"

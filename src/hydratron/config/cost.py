@@ -19,12 +19,17 @@ def flops_per_token(model: ModelConfig, padded_vocab_size: int) -> float:
     head (dense layer and logits) counts for the masked tokens only, its pooler and order head once
     a sequence; attention counts all s^2 scores in both, seen or not.
     """
-    h, s, f = model.hidden_size, model.seq_length, model.ffn_hidden_size or 4 * model.hidden_size
-    per_layer = 4 * h * h + 2 * h * f + 2 * s * h  # multiply-adds, forward
+    h, s = model.hidden_size, model.seq_length
     head: float = padded_vocab_size * h
     if model.architecture == "bert":
         head = MASKED_SHARE * (h * h + head) + (h * h + 2 * h) / s
-    return 6.0 * (model.num_layers * per_layer + head)
+    return 6.0 * (model.num_layers * layer_multiply_adds(model) + head)
+
+
+def layer_multiply_adds(model: ModelConfig) -> int:
+    """Of one layer for one token, forward."""
+    h, s, f = model.hidden_size, model.seq_length, model.ffn_hidden_size or 4 * model.hidden_size
+    return 4 * h * h + 2 * h * f + 2 * s * h
 
 
 def training_flops(config: Config) -> float:

@@ -6,7 +6,9 @@ the gradient norm, the optimizer's groups and the checkpoint all read this one t
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -71,3 +73,13 @@ def unshard(parts: list[Tensor], dim: int | None) -> Tensor:
 def full_shape(local: torch.Size, dim: int | None, group: ParallelGroup) -> list[int]:
     """The shape of the whole tensor of which `local` is the shape of one rank's part."""
     return [n * group.size if i == dim else n for i, n in enumerate(local)]
+
+
+def parameter_count(
+    parameters: Mapping[str, Tensor], table: ParamTable, group: ParallelGroup
+) -> int:
+    """Elements of the whole model, of which `parameters` are one rank's parts by name."""
+    return sum(
+        math.prod(full_shape(part.shape, table[name].shard_dim, group))
+        for name, part in parameters.items()
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hydratron.config.cost import flops_per_token
+from hydratron.config.cost import flops_per_token, layer_multiply_adds
 from hydratron.config.model import ModelConfig
 
 
@@ -15,10 +15,7 @@ def step_flops(model: ModelConfig, padded_vocab_size: int, sequences: int) -> fl
     tokens = sequences * model.seq_length
     total = tokens * flops_per_token(model, padded_vocab_size)
     if model.recompute:
-        h, f = model.hidden_size, model.ffn_hidden_size or 4 * model.hidden_size
-        total += (
-            2.0 * tokens * model.num_layers * (4 * h * h + 2 * h * f + 2 * model.seq_length * h)
-        )
+        total += 2.0 * tokens * model.num_layers * layer_multiply_adds(model)
     return total
 
 

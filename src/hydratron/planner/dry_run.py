@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from hydratron.config.cost import MASKED_SHARE
 from hydratron.config.schema import Config
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
-from hydratron.parallel.sharding import full_shape
+from hydratron.parallel.sharding import parameter_count
 from hydratron.planner.fake_group import fake_mesh
 from hydratron.planner.kernels import AcceleratorKernels
 from hydratron.planner.memory import MemoryTrace, peaks
@@ -67,37 +66,28 @@ class PlannedStreams(RandomStreams):
 def dry_run(
     config: Config, vocab_size: int, *, num_layers: int, micro_batches: int, half: bool = False
 ) -> Recorded:
-    """The second of two steps, at a depth and a number of micro-batches that may be smaller."""
+    """The second of two steps, at a depth and a number of micro-batches that may be smaller.
+
+    Without any micro-batch it is the update alone, whose gradients are there all the same.
+    """
     config = replace(config, model=replace(config.model, num_layers=num_layers))
     parallel, model = config.parallel, config.model
     masked = int(MASKED_SHARE * model.seq_length) * config.micro_batch_size
     streams = PlannedStreams(config.seed)
-    with (
-        fake_mesh(parallel.tensor_model_parallel_size, parallel.data_parallel_size) as mesh,
-        FakeTensorMode(),
-        AcceleratorKernels(chosen=masked),
-    ):
-        return record(lambda: stepper(config, vocab_size, mesh, streams, half), micro_batches)
-
-
-def dry_update(config: Config, vocab_size: int, half: bool = False) -> Recorded:
-    """The second of two steps without their forward and backward, at the job's own depth.
-
-    Their gradients are there all the same.
-    """
-    parallel = config.parallel
 
     def build(mesh: Mesh) -> Stepper:
-        worker = stepper(config, vocab_size, mesh, PlannedStreams(config.seed), half)
-        for parameter in worker.network.parameters():
-            parameter.grad = torch.empty_like(parameter)
+        worker = stepper(config, vocab_size, mesh, streams, half)
+        if not micro_batches:
+            for parameter in worker.network.parameters():
+                parameter.grad = torch.empty_like(parameter)
         return worker
 
     with (
         fake_mesh(parallel.tensor_model_parallel_size, parallel.data_parallel_size) as mesh,
         FakeTensorMode(),
+        AcceleratorKernels(chosen=masked),
     ):
-        return record(lambda: build(mesh), micro_batches=0)
+        return record(lambda: build(mesh), micro_batches)
 
 
 def record(build: Callable[[], Stepper], micro_batches: int) -> Recorded:
@@ -120,16 +110,13 @@ def record(build: Callable[[], Stepper], micro_batches: int) -> Recorded:
             categories.setdefault(event.storage, kinds.get(event.moment[0], TEMPORARY))
     found = peaks(memory.events, categories, first)
     memory.close()
-    named, group = dict(worker.network.named_parameters()), worker.mesh.tensor
+    named = dict(worker.network.named_parameters())
     return Recorded(
         tuple(recorder.collectives),
         recorder.kernels.copy(),
         found,
         parameters=sum(p.numel() for p in named.values()),
-        model_parameters=sum(
-            math.prod(full_shape(p.shape, worker.table[name].shard_dim, group))
-            for name, p in named.items()
-        ),
+        model_parameters=parameter_count(named, worker.table, worker.mesh.tensor),
     )
 
 

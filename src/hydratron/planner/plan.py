@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from hydratron.config.cost import BERT_VOCABULARY, GPT2_VOCABULARY
 from hydratron.config.schema import Config
 from hydratron.planner.closed_form import step_flops
-from hydratron.planner.dry_run import STATES, dry_run, dry_update
+from hydratron.planner.dry_run import STATES, dry_run
 from hydratron.planner.extrapolate import DEEP, SHALLOW, Moment, Step, extrapolated, whole
 from hydratron.planner.recorder import UPDATE
 from hydratron.planner.time_model import StepTime, Terms, step_time, terms
@@ -81,15 +81,14 @@ def plan_job(config: Config) -> JobPlan:
     # The second one finds gradients to add to; further ones are like it.
     times = min(config.accumulation, 2)
 
-    def run(depth: int) -> Step:
-        return whole(dry_run(config, vocab_size, num_layers=depth, micro_batches=times, half=half))
+    def run(depth: int, times: int) -> Step:
+        found = dry_run(config, vocab_size, num_layers=depth, micro_batches=times, half=half)
+        return per_micro_batch(whole(found), times)
 
     if config.plan.full or layers <= DEEP:
-        step = per_micro_batch(run(layers), times)
+        step = run(layers, times)
     else:
-        shallow, deep = (per_micro_batch(run(depth), times) for depth in (SHALLOW, DEEP))
-        update = whole(dry_update(config, vocab_size, half))
-        step = extrapolated(shallow, deep, update, layers)
+        step = extrapolated(run(SHALLOW, times), run(DEEP, times), run(layers, 0), layers)
     found = terms(step, config.accumulation, config.parallel, config.cluster)
     return JobPlan(
         config, vocab_size, step, found, step_time(found, config.parallel, config.cluster)
@@ -98,7 +97,7 @@ def plan_job(config: Config) -> JobPlan:
 
 def per_micro_batch(step: Step, times: int) -> Step:
     """A step in which forward and backward ran `times` times, as if once, on the average."""
-    if times == 1:
+    if times <= 1:
         return step
     places = [i for i, c in enumerate(step.collectives) if c.phase != UPDATE]
     # Without the later micro-batches, which are one run of calls.

@@ -70,10 +70,8 @@ class Recorder(TorchDispatchMode):
         """By what is running: a module's forward, autograd, or neither of them after autograd."""
         backward = torch._C._current_graph_task_id() != -1
         if self.modules.inside:
-            self._between = False
             return RECOMPUTE if backward else FORWARD
         if backward:
-            self._between = True
             return BACKWARD
         return UPDATE if self._between else FORWARD
 
@@ -86,6 +84,7 @@ class Recorder(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         phase, module = self.phase, self.modules.current
+        self._between = phase in (BACKWARD, UPDATE)
         if self.memory is not None:
             self.memory.moment = (phase, module)
         result = function(*args, **(kwargs or {}))

@@ -107,9 +107,7 @@ def _fits(plan: JobPlan, fitting: dict[str, bool], change: Change | None) -> Ite
     reserve = plan.config.plan.reserve_gib
     yield f"Fits (with {reserve:g} GiB to spare): {answers}"
     gpu = plan.config.cluster.gpu
-    if fitting[gpu]:
-        return
-    if not plan.config.plan.suggest:
+    if fitting[gpu] or not plan.config.plan.suggest:
         return
     if change is None:
         yield f"No smaller micro-batch, recomputation or wider replica makes it fit {gpu}"

@@ -7,14 +7,12 @@ tensor group cannot, and ours of the data group does not.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from hydratron.config.cluster import ClusterConfig
 from hydratron.config.schema import ParallelConfig
 from hydratron.planner.extrapolate import Step
 from hydratron.planner.recorder import UPDATE, Collective
-
-TERMS = ("compute", "memory", "tensor", "data", "kernels")
 
 
 @dataclass(frozen=True)
@@ -26,6 +24,9 @@ class Terms:
     tensor: float
     data: float
     kernels: float
+
+
+TERMS = tuple(field.name for field in fields(Terms))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +23,7 @@ from hydratron.data.samples.frequency import frequency_loss
 from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
 from hydratron.parallel.random import RandomStreams
-from hydratron.parallel.sharding import full_shape
+from hydratron.parallel.sharding import parameter_count
 from hydratron.training.batches import CountedSteps, Loader
 from hydratron.training.build import build_network, build_optimizer, parameter_table
 from hydratron.training.objective import OBJECTIVES, Row
@@ -72,11 +71,8 @@ class LanguageModule(pl.LightningModule):
 
     def parameter_count(self) -> int:
         """Parameters of the whole model, over all tensor-parallel ranks."""
-        group = self.mesh_strategy.mesh.tensor
-        return sum(
-            math.prod(full_shape(p.shape, self.table[name].shard_dim, group))
-            for name, p in self.network.named_parameters()
-        )
+        named = dict(self.network.named_parameters())
+        return parameter_count(named, self.table, self.mesh_strategy.mesh.tensor)
 
     def train_dataloader(self) -> CountedSteps:
         trainer, mesh = self.config.trainer, self.mesh_strategy.mesh

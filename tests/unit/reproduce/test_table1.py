@@ -184,10 +184,7 @@ def test_turing_nlg_has_17_billion_parameters() -> None:
 
 
 def test_all_clusters_have_the_constants_of_the_committed_fit() -> None:
-    curves = TABLE1.results("small") / CURVES
-    if not curves.is_file():
-        pytest.skip("results/small is not committed: there is nothing to fit to")
-    table = part(found(read_curves(curves)), "constants")
+    table = part(found(read_curves(TABLE1.results("small") / CURVES)), "constants")
     fitted = dict(zip(CONSTANTS, table["ours"], strict=True))
     for cluster in clusters():
         for name, value in rounded(cluster).items():
