@@ -19,14 +19,17 @@ FILES = sorted(SOURCE.rglob("*.py"))
 ROOMS: dict[str, set[str]] = {
     "parallel": set(),
     "models": {"parallel"},
-    # The task function of a sweep starts jobs; the schema reads the names of the placements.
-    "config": {"launch", "models"},
+    "checkpoint": {"parallel"},
+    # The task function of a sweep starts jobs; the schema reads the names of placements, norms and
+    # tasks, in modules that import nothing.
+    "config": {"launch", "models", "tasks"},
+    "tasks": {"data", "models", "parallel"},
     "data": {"config"},
     "reporting": set(),
     "workspace": {"reporting"},
-    "training": {"config", "data", "models", "parallel"},
+    "training": {"checkpoint", "config", "data", "models", "parallel", "tasks"},
     "launch": {"config", "data", "training"},
-    "planner": {"config", "models", "parallel", "training"},
+    "planner": {"config", "models", "parallel", "tasks", "training"},
     "reproduce": {"config", "launch", "reporting"},
     "cli": {"config", "data", "launch", "planner", "reporting", "reproduce", "workspace"},
     "errors": set(),
@@ -38,6 +41,8 @@ HEAVY = {"torch", "lightning", "hydra", "omegaconf", "wandb", "wandb_workspaces"
 FORBIDDEN: dict[str, set[str]] = {
     "parallel": HEAVY - {"torch"},
     "models": HEAVY - {"torch"},
+    "checkpoint": HEAVY - {"torch"},
+    "tasks": HEAVY - {"torch"},
     "training": {"hydra", "omegaconf"},
     "launch": {"hydra", "omegaconf", "wandb"},
     "data": HEAVY,

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hydratron.parallel.gradients import gradient_norm
 from hydratron.parallel.mesh import build_mesh
-from hydratron.parallel.sharding import unshard
+from tests.helpers.tiny import unshard
 from tests.helpers.faults import lose_f, relative_error
 from tests.helpers.ranks import run_ranks
 from tests.helpers.tiny_bert import BERT_TABLE, tiny_answers, tiny_bert, tiny_inputs
@@ -22,7 +22,7 @@ def step(
     rank: int, world_size: int, options: dict[str, Any], masked: bool = True
 ) -> tuple[Tensors, Tensors, Tensors]:
     """Weights, gradients, and numbers (losses, logits, norm) of one forward and backward."""
-    mesh = build_mesh(world_size, 1, "cpu")
+    mesh = build_mesh({"tensor": world_size}, "cpu")
     model = tiny_bert(mesh.tensor, **options)
     inputs, answers = tiny_inputs(), tiny_answers()
     if not masked:
@@ -101,7 +101,7 @@ def test_a_lost_all_reduce_shows_in_the_gradients_of_the_head_not_in_the_loss() 
 
 
 def dropped(rank: int, world_size: int, recompute: bool) -> Tensors:
-    model = tiny_bert(build_mesh(world_size, 1, "cpu").tensor, recompute=recompute, dropout=0.3)
+    model = tiny_bert(build_mesh({"tensor": world_size}, "cpu").tensor, recompute=recompute, dropout=0.3)
     loss = model.loss(**tiny_inputs(), **tiny_answers())
     (loss.mlm + loss.sop).backward()
     return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}

@@ -14,14 +14,15 @@ from hydratron.parallel.cross_entropy import (
     vocab_parallel_linear_loss,
 )
 from hydratron.parallel.mesh import SINGLE, ParallelGroup, build_mesh
-from hydratron.parallel.sharding import shard, unshard
+from hydratron.parallel.sharding import shard
+from tests.helpers.tiny import unshard
 from tests.helpers.ranks import run_ranks
 
 GOLDEN = [[0.5, -1.0, 2.0, 0.0, 1.5, -0.5, 3.0, -2.0], [1.0] * 8]
 
 
 def losses(rank: int, world_size: int, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     z = shard(logits, 1, group).clone().requires_grad_()
     loss = vocab_parallel_cross_entropy(z, targets, group, logits.shape[1])
     loss.backward(torch.arange(1.0, 1 + len(targets)))
@@ -62,7 +63,7 @@ def linear_loss(
     targets: Tensor,
     chunk: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     x = hidden.clone().requires_grad_()
     w = shard(weight, 0, group).clone().requires_grad_()
     b = None if bias is None else shard(bias, 0, group).clone().requires_grad_()

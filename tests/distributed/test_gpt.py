@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from hydratron.parallel.gradients import clip_gradients, gradient_norm
 from hydratron.parallel.mesh import build_mesh
 from hydratron.parallel.random import RandomStreams
-from hydratron.parallel.sharding import unshard
+from tests.helpers.tiny import unshard
 from tests.helpers.faults import lose_f, relative_error
 from tests.helpers.ranks import run_ranks
 from tests.helpers.tiny import HIDDEN, LAYERS, SEQ, TABLE, tiny_batch, tiny_gpt
@@ -24,7 +24,7 @@ Tensors = dict[str, Tensor]
 
 def step(rank: int, world_size: int, options: dict[str, Any]) -> tuple[Tensors, Tensors, Tensors]:
     """Weights, gradients, and numbers (loss, logits, norm) of one forward and backward."""
-    mesh = build_mesh(world_size, 1, "cpu")
+    mesh = build_mesh({"tensor": world_size}, "cpu")
     model = tiny_gpt(mesh.tensor, **options)
     tokens, targets = tiny_batch()
     loss = model.loss(tokens, targets)
@@ -107,7 +107,7 @@ class Collectives(TorchDispatchMode):
 
 
 def collectives(rank: int, world_size: int, recompute: bool) -> tuple[list[Any], list[Any]]:
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     model = tiny_gpt(group, recompute=recompute)
     tokens, targets = tiny_batch()
     with Collectives() as forward:
@@ -130,7 +130,7 @@ def test_two_all_reduces_forward_and_two_backward_per_layer_and_no_more(recomput
 
 def dropped(rank: int, world_size: int, recompute: bool) -> tuple[Tensors, Tensors]:
     """Masks of both streams, and the gradients of a model with dropout."""
-    mesh = build_mesh(world_size, 1, "cpu")
+    mesh = build_mesh({"tensor": world_size}, "cpu")
     streams = RandomStreams(3, tensor=mesh.tensor)
     outside = torch.rand(4)
     with streams.tensor_parallel():
@@ -165,7 +165,7 @@ def unequal(rank: int, world_size: int, tp: int, name: str) -> str:
     from hydratron.errors import HydratronError
     from hydratron.training.replicas import check_replicas
 
-    mesh = build_mesh(tp, world_size // tp, "cpu")
+    mesh = build_mesh({"data": world_size // tp, "tensor": tp}, "cpu")
     model = tiny_gpt(mesh.tensor)
     check_replicas(model, TABLE, mesh)
     dist.barrier()

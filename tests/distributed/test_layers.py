@@ -15,7 +15,8 @@ from hydratron.parallel.layers import (
     VocabParallelEmbedding,
 )
 from hydratron.parallel.mesh import ParallelGroup, build_mesh
-from hydratron.parallel.sharding import shard, unshard
+from hydratron.parallel.sharding import shard
+from tests.helpers.tiny import unshard
 from tests.helpers.ranks import run_ranks
 
 INPUTS, OUTPUTS, VOCAB = 8, 12, 16
@@ -42,7 +43,7 @@ def fill(module: nn.Module, dims: dict[str, int | None], group: ParallelGroup) -
 
 
 def column(rank: int, world_size: int, gather: bool) -> Gradients:
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     layer = ColumnParallelLinear(INPUTS, OUTPUTS, group, gather_output=gather)
     fill(layer, {"weight": 0, "bias": 0}, group)
     x = values("input", 2, 3, INPUTS).requires_grad_()
@@ -58,7 +59,7 @@ def column(rank: int, world_size: int, gather: bool) -> Gradients:
 
 
 def row(rank: int, world_size: int, parallel: bool) -> Gradients:
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     layer = RowParallelLinear(INPUTS, OUTPUTS, group, input_is_parallel=parallel)
     fill(layer, {"weight": 1, "bias": None}, group)
     whole = values("input", 2, 3, INPUTS)
@@ -100,7 +101,7 @@ def test_row_parallel_equals_linear(world_size: int) -> None:
 
 
 def embedding(rank: int, world_size: int) -> Gradients:
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     layer = VocabParallelEmbedding(VOCAB, INPUTS, group)
     fill(layer, {"weight": 0}, group)
     tokens = torch.tensor([[0, 5, 15], [7, 8, 5]])
@@ -126,7 +127,7 @@ def half_precision_gradients(rank: int, world_size: int) -> set[torch.dtype]:
             seen.add(tensor.dtype)
             return super().all_reduce(tensor, *args)
 
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     layer = ColumnParallelLinear(INPUTS, OUTPUTS, Spy(group.rank, group.size, group.handle))
     fill(layer, {"weight": 0, "bias": 0}, group)
     x = values("input", 2, 3, INPUTS).requires_grad_()

@@ -12,7 +12,7 @@ from tests.helpers.ranks import run_ranks
 
 def through(rank: int, world_size: int, name: str, width: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Output and input gradient of one mapping; rank r feeds (r + 1) * x and upstream (r + 1)."""
-    group = build_mesh(world_size, 1, "cpu").tensor
+    group = build_mesh({"tensor": world_size}, "cpu").tensor
     x = ((rank + 1) * torch.arange(1.0, 1 + 2 * width).view(2, width)).requires_grad_()
     y = getattr(mappings, f"{name}_tensor_model_parallel_region")(x, group)
     y.backward(torch.full_like(y, rank + 1.0))
@@ -45,7 +45,7 @@ def test_the_mesh_puts_tensor_parallel_ranks_side_by_side() -> None:
 
 
 def mesh_place(rank: int, world_size: int) -> tuple[int, int]:
-    mesh = build_mesh(2, 2, "cpu")
+    mesh = build_mesh({"data": 2, "tensor": 2}, "cpu")
     peers = mesh.tensor.all_gather(torch.tensor([rank]))
     assert [int(p) for p in peers] == [rank // 2 * 2, rank // 2 * 2 + 1]
     return mesh.tensor.rank, mesh.data.rank
@@ -57,4 +57,4 @@ def test_degrees_that_do_not_fill_the_world_are_refused() -> None:
 
 
 def wrong_mesh(rank: int, world_size: int) -> None:
-    build_mesh(2, 3, "cpu")
+    build_mesh({"data": 3, "tensor": 2}, "cpu")

@@ -11,18 +11,23 @@ from torch import Tensor
 from hydratron.models.bert import BertModel, bert_parameters
 from hydratron.models.init import initialize
 from hydratron.parallel.mesh import SINGLE, ParallelGroup
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.regions import Region, TensorParallelRegion
 from hydratron.parallel.sharding import ParamTable
-from tests.helpers.tiny import LAYERS, SEQ, VOCAB, tiny_options
+from tests.helpers.tiny import SEQ, TINY, VOCAB
 
-BERT_TABLE = bert_parameters(LAYERS, init_std=0.2)
+BERT_TABLE = bert_parameters(TINY, init_std=0.2)
 # Biases other than 0 and LayerNorms other than 1, so that an exchange of two of them shows.
 SHAKEN = ParamTable(*(replace(spec, std=spec.std or 0.1) for spec in BERT_TABLE.specs))
 
 
-def tiny_bert(group: ParallelGroup = SINGLE, seed: int = 1, **changes: Any) -> BertModel:
+def tiny_bert(
+    group: ParallelGroup = SINGLE, seed: int = 1, region: Region | None = None, **changes: Any
+) -> BertModel:
     """A model of two layers."""
-    options = tiny_options(group, seed) | {"gelu": "erf"} | changes
-    model = BertModel(**options, group=group)
+    shape = replace(TINY, **{"gelu": "erf", **changes})
+    streams = RandomStreams(seed, tensor=group)
+    model = BertModel(shape, streams, region or TensorParallelRegion(group))
     initialize(model, SHAKEN, seed, group, VOCAB)
     return model
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hydratron.config.option import option
+from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
+from hydratron.models.shape import Shape
 
 
 @dataclass
@@ -17,7 +19,9 @@ class LayerNormConfig:
         "pre: x + f(LN(x)); post: LN(x + f(x)); deepnorm: post, scaled; sandwich: x + LN(f(LN(x)))",
         choices=tuple(PLACEMENTS),
     )
-    norm: str = option("layernorm", "the normalisation function", choices=("layernorm",))
+    norm: str = option(
+        "layernorm", "layernorm; rmsnorm: without mean and bias", choices=tuple(NORMS)
+    )
     residual_scale: float | None = option(
         None, "factor on x in x + f(x); null: the placement's own, by depth", above=0
     )
@@ -59,3 +63,24 @@ class ModelConfig:
     def padded(self, vocab_size: int) -> int:
         """The smallest multiple of `vocab_multiple` that holds the tokenizer's vocabulary."""
         return -(-vocab_size // self.vocab_multiple) * self.vocab_multiple
+
+    def shape(self, vocab_size: int) -> Shape:
+        """What the network is built from; `vocab_size` is the tokenizer's, before padding."""
+        norm = self.layernorm
+        return Shape(
+            num_layers=self.num_layers,
+            hidden_size=self.hidden_size,
+            num_attention_heads=self.num_attention_heads,
+            padded_vocab_size=self.padded(vocab_size),
+            seq_length=self.seq_length,
+            ffn_hidden_size=self.ffn_hidden_size or 0,
+            dropout=self.dropout,
+            gelu=self.gelu,
+            fused_attention=self.attention == "sdpa",
+            placement=norm.placement,
+            residual_scale=norm.residual_scale,
+            norm=norm.norm,
+            norm_eps=norm.eps,
+            recompute=self.recompute,
+            loss_chunk_tokens=self.loss_chunk_tokens,
+        )

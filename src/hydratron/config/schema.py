@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hydratron.config.cluster import ClusterConfig, PlanConfig
 from hydratron.config.model import ModelConfig
 from hydratron.config.option import option
+from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 
 
 @dataclass
@@ -23,6 +24,11 @@ class ParallelConfig:
     @property
     def world_size(self) -> int:
         return self.tensor_model_parallel_size * self.data_parallel_size
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """The sizes by the name of the axis, outer to inner."""
+        return {"data": self.data_parallel_size, "tensor": self.tensor_model_parallel_size}
 
     @property
     def label(self) -> str:
@@ -209,6 +215,10 @@ class Config:
     launch: LaunchConfig = field(default_factory=LaunchConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
+    task: str = option(
+        PRETRAIN, "what is learnt; pretrain: causal or masked, by the architecture",
+        choices=(PRETRAIN, *TASKS),
+    )  # fmt: skip
     seed: int = option(1234, "weights, sample order and dropout", minimum=0, maximum=2**32 - 1)
     resume: str | None = option(None, "a job folder or a checkpoint to go on from")
 
@@ -218,9 +228,14 @@ class Config:
         return f"{self.model.name}-{self.parallel.label}-{self.model.layernorm.placement}"
 
     @property
+    def learning(self) -> Row:
+        """The row of what is learnt."""
+        return row_of(self.task, self.model.architecture)
+
+    @property
     def sentences(self) -> bool:
         """Whether the data are sentences grouped by document, as BERT's samples need."""
-        return self.model.architecture == "bert"
+        return self.learning.sentences
 
     @property
     def samples(self) -> int:

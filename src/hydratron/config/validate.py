@@ -73,6 +73,13 @@ def _name(config: Config) -> Iterator[Problem]:
         yield Problem("model.name", config.model.name, "letters, digits, _ . - only")
 
 
+def _task(config: Config) -> Iterator[Problem]:
+    needed = config.learning.architecture
+    if needed != config.model.architecture:
+        expected = f"learns with model.architecture={needed}, not {config.model.architecture}"
+        yield Problem("task", config.task, expected)
+
+
 def _heads(config: Config) -> Iterator[Problem]:
     hidden, heads = config.model.hidden_size, config.model.num_attention_heads
     if hidden % heads:
@@ -197,6 +204,7 @@ _WORLD = ("parallel.tensor_model_parallel_size", "parallel.data_parallel_size")
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     *DATA_RULES,
     ((), _name),
+    (("task", "model.architecture"), _task),
     (_SIZES, _heads),
     (_SIZES, _tensor_parallel),
     (_BATCH, _batch),

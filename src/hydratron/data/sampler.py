@@ -32,10 +32,10 @@ def batch_indices(
 
 
 class ConsumedSampler:
-    """Batch sampler of one replica for the optimizer steps [`start_step`, `max_steps`).
+    """The optimizer steps [`start_step`, `max_steps`) of one replica: the samples of each.
 
-    Yields one list of sample indices per micro-batch, so accumulation sees a step's lists in a row.
-    Serves as the `batch_sampler` of a torch DataLoader.
+    Yields one list per step, of one list of sample indices per micro-batch.  Serves as the
+    `sampler` of a torch DataLoader.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class ConsumedSampler:
     ) -> None:
         self.steps = range(start_step, max_steps)
         self.sizes = (global_batch_size, micro_batch_size, dp_rank, dp_size)
-        self.accumulation = len(batch_indices(0, *self.sizes))
+        batch_indices(0, *self.sizes)  # raises for sizes that do not fit
 
     def __len__(self) -> int:
-        """Micro-batches that are left."""
-        return len(self.steps) * self.accumulation
+        """Steps that are left."""
+        return len(self.steps)
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[list[int]]]:
         for step in self.steps:
-            yield from batch_indices(step * self.sizes[0], *self.sizes)
+            yield batch_indices(step * self.sizes[0], *self.sizes)

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hydratron.parallel.layers import ColumnParallelLinear, RowParallelLinear
-from hydratron.parallel.mesh import ParallelGroup
+from hydratron.models.shape import Shape
+from hydratron.parallel.layers import ColumnParallelLinear, Device, RowParallelLinear
 from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.regions import Region
 from hydratron.parallel.sharding import share
 
 
@@ -26,31 +27,22 @@ class SelfAttention(nn.Module):
     """
 
     def __init__(
-        self,
-        hidden_size: int,
-        num_attention_heads: int,
-        group: ParallelGroup,
-        streams: RandomStreams,
-        *,
-        causal: bool,
-        dropout: float = 0.0,
-        fused: bool = True,
-        device: torch.device | str | None = None,
+        self, shape: Shape, region: Region, streams: RandomStreams, causal: bool, device: Device
     ) -> None:
         super().__init__()
-        self.heads = share(num_attention_heads, group.size, "num_attention_heads")
-        self.head_dim = share(hidden_size, num_attention_heads, "hidden_size")
+        h = shape.hidden_size
+        self.heads = share(shape.num_attention_heads, region.group.size, "num_attention_heads")
+        self.head_dim = share(h, shape.num_attention_heads, "hidden_size")
         self.streams, self.causal = streams, causal
-        self.dropout, self.fused = dropout, fused
-        self.query_key_value = ColumnParallelLinear(
-            hidden_size, 3 * hidden_size, group, device=device
-        )
-        self.dense = RowParallelLinear(hidden_size, hidden_size, group, device=device)
+        self.dropout, self.fused = shape.dropout, shape.fused_attention
+        self.query_key_value = ColumnParallelLinear(h, 3 * h, region, device)
+        self.dense = RowParallelLinear(h, h, region, device)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """`mask` [b, 1, 1, s], bool: which tokens may be seen by all others; not with `causal`."""
-        b, s, _ = x.shape
-        qkv = self.query_key_value(x).view(b, s, self.heads, 3, self.head_dim)
+        qkv = self.query_key_value(x)  # [b, s, 3 h / t]
+        b, s, _ = qkv.shape
+        qkv = qkv.view(b, s, self.heads, 3, self.head_dim)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each [b, a / t, s, d]
         context = self._attend(q, k, v, mask)  # [b, a / t, s, d]
         context = context.transpose(1, 2).reshape(b, s, self.heads * self.head_dim)

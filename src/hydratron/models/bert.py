@@ -6,17 +6,21 @@ size.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hydratron.models.language import LanguageModel, trunk_parameters
+from hydratron.models.norms import NORMS
+from hydratron.models.shape import Shape
 from hydratron.models.transformer import GELU
 from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
-from hydratron.parallel.layers import ColumnParallelLinear
-from hydratron.parallel.mesh import SINGLE
+from hydratron.parallel.layers import ColumnParallelLinear, Device
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.regions import ALONE, Region
 from hydratron.parallel.sharding import ParamSpec, ParamTable
 
 TOKEN_TYPES = 2
@@ -25,12 +29,11 @@ TOKEN_TYPES = 2
 class BertLoss(NamedTuple):
     """Sums over a batch, so that the caller divides by counts over all replicas and micro-batches.
 
-    mlm, sop: cross-entropy in nats, fp32 scalars; masked: predicted tokens; sop_correct: sequences
-    whose order was told right; int64 scalars.
+    mlm, sop: cross-entropy in nats, fp32 scalars; sop_correct: sequences whose order was told
+    right, an int64 scalar.
     """
 
     mlm: Tensor
-    masked: Tensor
     sop: Tensor
     sop_correct: Tensor
 
@@ -41,18 +44,12 @@ class MaskedLanguageHead(nn.Module):
     The dense layer and the LayerNorm are whole on every rank: the logits' f sums up their gradient.
     """
 
-    def __init__(
-        self,
-        hidden_size: int,
-        vocabulary_rows: int,
-        gelu: str,
-        norm_eps: float,
-        device: torch.device,
-    ) -> None:
+    def __init__(self, shape: Shape, vocabulary_rows: int, device: Device) -> None:
         super().__init__()
-        self.approximate = GELU[gelu]
-        self.dense = ColumnParallelLinear(hidden_size, hidden_size, SINGLE, device=device)
-        self.norm = nn.LayerNorm(hidden_size, eps=norm_eps, device=device)
+        h = shape.hidden_size
+        self.approximate = GELU[shape.gelu]
+        self.dense = ColumnParallelLinear(h, h, ALONE, device)
+        self.norm = NORMS[shape.norm](h, shape.norm_eps, device)
         self.bias = nn.Parameter(torch.empty(vocabulary_rows, device=device))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -63,23 +60,29 @@ class MaskedLanguageHead(nn.Module):
 class BertModel(LanguageModel):
     """Tokens, their segments (0 or 1) and a padding mask -> hidden states, logits or summed losses.
 
-    All inputs are int64 [b, s]; `padding_mask` is 1 for a token and 0 for padding.  The options are
-    those of `LanguageModel`.
+    All inputs are int64 [b, s]; `padding_mask` is 1 for a token and 0 for padding.  The arguments
+    are those of `LanguageModel`.
     """
 
     causal = False
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        rows, hidden_size = self.word_embeddings.weight.shape
-        device = self.position_embeddings.device
-        self.tokentype_embeddings = nn.Parameter(
-            torch.empty(TOKEN_TYPES, hidden_size, device=device)
-        )
-        self.lm_head = MaskedLanguageHead(hidden_size, rows, self.gelu, self.norm_eps, device)
-        # A group of one: whole on every rank.
-        self.pooler = ColumnParallelLinear(hidden_size, hidden_size, SINGLE, device=device)
-        self.binary_head = ColumnParallelLinear(hidden_size, 2, SINGLE, device=device)
+    def __init__(
+        self,
+        shape: Shape,
+        streams: RandomStreams,
+        region: Region = ALONE,
+        device: Device = None,
+        layers: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__(shape, streams, region, device, layers)
+        h = shape.hidden_size
+        if self.first:
+            self.tokentype_embeddings = nn.Parameter(torch.empty(TOKEN_TYPES, h, device=device))
+        if self.last:
+            self.lm_head = MaskedLanguageHead(shape, self.word_embeddings.rows, device)
+            # Whole on every rank.
+            self.pooler = ColumnParallelLinear(h, h, ALONE, device)
+            self.binary_head = ColumnParallelLinear(h, 2, ALONE, device)
 
     def forward(self, tokens: Tensor, tokentype_ids: Tensor, padding_mask: Tensor) -> Tensor:
         """Hidden states [b, s, h] after the last layer, equal on all ranks of the replica.
@@ -114,13 +117,12 @@ class BertModel(LanguageModel):
         masked = (labels >= 0).nonzero().squeeze(-1)  # [m]
         mlm = vocab_parallel_linear_loss(
             self.lm_head(hidden.flatten(0, 1).index_select(0, masked)),
-            self.word_embeddings.weight, labels[masked], self.group, self.loss_chunk_tokens,
+            self.word_embeddings.weight, labels[masked], self.group, self.shape.loss_chunk_tokens,
             self.lm_head.bias,
         )  # fmt: skip
         order = self._order(hidden)
         return BertLoss(
             mlm=mlm,
-            masked=torch.tensor(len(masked), device=labels.device),
             sop=F.cross_entropy(order.float(), sop, reduction="sum"),
             sop_correct=(order.argmax(dim=-1) == sop).sum(),
         )
@@ -131,13 +133,11 @@ class BertModel(LanguageModel):
         return order
 
 
-def bert_parameters(
-    num_layers: int, init_std: float, placement: str = "pre", head_dim: int | None = None
-) -> ParamTable:
+def bert_parameters(shape: Shape, init_std: float) -> ParamTable:
     """How BERT's parameters are split, drawn and decayed: the trunk's, and those of the heads."""
     replicated = r"(lm_head\.dense|pooler|binary_head)\."
     return ParamTable(
-        *trunk_parameters(num_layers, init_std, placement, head_dim),
+        *trunk_parameters(shape, init_std),
         ParamSpec(r"tokentype_embeddings", std=init_std, decayed=True),
         ParamSpec(replicated + "weight", std=init_std, decayed=True),
         ParamSpec(replicated + "bias"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hydratron.models.language import LanguageModel, trunk_parameters
+from hydratron.models.shape import Shape
 from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
 from hydratron.parallel.sharding import ParamTable
 
@@ -30,12 +31,10 @@ class GPTModel(LanguageModel):
         hidden = self(tokens)
         return vocab_parallel_linear_loss(
             hidden.flatten(0, 1), self.word_embeddings.weight, targets.flatten(), self.group,
-            self.loss_chunk_tokens,
+            self.shape.loss_chunk_tokens,
         )  # fmt: skip
 
 
-def gpt_parameters(
-    num_layers: int, init_std: float, placement: str = "pre", head_dim: int | None = None
-) -> ParamTable:
+def gpt_parameters(shape: Shape, init_std: float) -> ParamTable:
     """How GPT's parameters are split, drawn and decayed: all of them are the trunk's."""
-    return ParamTable(*trunk_parameters(num_layers, init_std, placement, head_dim))
+    return ParamTable(*trunk_parameters(shape, init_std))

@@ -5,6 +5,7 @@ Shapes: b batch, s sequence, h hidden, V padded vocabulary, t group size.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -12,72 +13,56 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
+from hydratron.models.shape import Shape
 from hydratron.models.transformer import TransformerLayer
-from hydratron.parallel.layers import VocabParallelEmbedding, to_compute_type
-from hydratron.parallel.mappings import (
-    copy_to_tensor_model_parallel_region,
-    gather_from_tensor_model_parallel_region,
-)
-from hydratron.parallel.mesh import SINGLE, ParallelGroup
+from hydratron.parallel.layers import Device, VocabParallelEmbedding
+from hydratron.parallel.mappings import gather_from_tensor_model_parallel_region
 from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.regions import ALONE, Region, TensorParallelRegion
 from hydratron.parallel.sharding import ParamSpec
 
 
 class LanguageModel(nn.Module):
-    """The trunk of a network, with the tied word embeddings that its head uses.
+    """The trunk of a network: embed, a range of layers, end.
 
-    `placement` names a row of `PLACEMENTS`, which says where the one LayerNorm outside the layers
-    stands: `pre` and `post` have the same number of parameters.  `residual_scale` None is the
-    placement's own, a function of the depth.
+    `layers` are the numbers of those that are built here, all by default; the embeddings belong
+    to the first of the network's layers, and what follows the last one to that.  The word
+    embeddings belong to both, because the head uses them too.
     """
 
     causal: ClassVar[bool]
 
     def __init__(
         self,
-        *,
-        num_layers: int,
-        hidden_size: int,
-        num_attention_heads: int,
-        padded_vocab_size: int,
-        seq_length: int,
+        shape: Shape,
         streams: RandomStreams,
-        group: ParallelGroup = SINGLE,
-        ffn_hidden_size: int | None = None,
-        dropout: float = 0.0,
-        gelu: str = "tanh",
-        fused_attention: bool = True,
-        placement: str = "pre",
-        residual_scale: float | None = None,
-        norm_eps: float = 1e-5,
-        recompute: bool = False,
-        loss_chunk_tokens: int = 8192,
-        device: torch.device | str | None = None,
+        region: Region = ALONE,
+        device: Device = None,
+        layers: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        self.group, self.streams = group, streams
-        self.dropout, self.recompute = dropout, recompute
-        self.gelu, self.norm_eps = gelu, norm_eps
-        self.loss_chunk_tokens = loss_chunk_tokens
-        self.word_embeddings = VocabParallelEmbedding(
-            padded_vocab_size, hidden_size, group, device=device
-        )
-        self.position_embeddings = nn.Parameter(torch.empty(seq_length, hidden_size, device=device))
-        placed = PLACEMENTS[placement]
-        scale = placed.residual_scale(num_layers) if residual_scale is None else residual_scale
-        self.layers = nn.ModuleList(
-            TransformerLayer(
-                hidden_size, num_attention_heads, ffn_hidden_size or 4 * hidden_size, group,
-                streams, causal=self.causal, placement=placed, residual_scale=scale,
-                dropout=dropout, gelu=gelu, fused_attention=fused_attention, norm_eps=norm_eps,
-                device=device,
+        self.shape, self.region, self.streams = shape, region, streams
+        self.group = region.group
+        numbers = range(shape.num_layers) if layers is None else layers
+        self.first, self.last = numbers[0] == 0, numbers[-1] == shape.num_layers - 1
+        h = shape.hidden_size
+        if self.first or self.last:
+            self.word_embeddings = VocabParallelEmbedding(
+                shape.padded_vocab_size, h, self.group, device
             )
-            for _ in range(num_layers)
-        )  # fmt: skip
-        norm = nn.LayerNorm(hidden_size, eps=norm_eps, device=device)
-        self.embedding_norm = norm if placed.outer_norm == "embedding" else nn.Identity()
-        self.final_norm = norm if placed.outer_norm == "end" else nn.Identity()
+        if self.first:
+            self.position_embeddings = nn.Parameter(torch.empty(shape.seq_length, h, device=device))
+        # By number, so that a parameter has the same name whichever layers are beside it.
+        self.layers = nn.ModuleDict(
+            {str(n): TransformerLayer(shape, region, streams, self.causal, device) for n in numbers}
+        )
+        outer = PLACEMENTS[shape.placement].outer_norm
+        norm = partial(NORMS[shape.norm], h, shape.norm_eps, device)
+        here = self.first and outer == "embedding"
+        self.embedding_norm = norm() if here else nn.Identity()
+        self.final_norm = norm() if self.last and outer == "end" else nn.Identity()
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Words and positions, [b, s] -> [b, s, h]."""
@@ -85,42 +70,45 @@ class LanguageModel(nn.Module):
         return words + self.position_embeddings[: tokens.shape[1]]
 
     def encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Hidden states after the last layer, [b, s, h] -> [b, s, h], equal on all ranks.
+        """Embedded tokens -> hidden states after the last layer, [b, s, h], equal on all ranks."""
+        return self.end(self.through(self.begin(x), mask))
+
+    def begin(self, x: Tensor) -> Tensor:
+        """From the embedding to what flows between the layers.
 
         Dropout comes before an embedding LayerNorm, as in Megatron-LM, not after it, as in
         Google's BERT.
         """
-        x = self.embedding_norm(F.dropout(x, self.dropout, self.training))
-        recompute = self.recompute and torch.is_grad_enabled()
-        for layer in self.layers:
+        dropped = F.dropout(self.region.split(x), self.shape.dropout, self.training)
+        normed: Tensor = self.embedding_norm(dropped)
+        return normed
+
+    def through(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The layers that are here."""
+        recompute = self.shape.recompute and torch.is_grad_enabled()
+        for layer in self.layers.values():
             masked = partial(layer, mask=mask)
             x = self.streams.recompute(masked, x) if recompute else masked(x)
-        hidden: Tensor = self.final_norm(x)
-        return hidden
+        return x
+
+    def end(self, x: Tensor) -> Tensor:
+        """From what flows between the layers to hidden states [b, s, h], equal on all ranks."""
+        return self.region.join(self.final_norm(x))
 
     def tied_logits(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """x E^T + bias, [b, s, h] -> [b, s, V], gathered on every rank; `bias` [V / t]."""
-        x = copy_to_tensor_model_parallel_region(to_compute_type(x), self.group)
+        x = TensorParallelRegion(self.group).enter(x)
         logits = F.linear(x, self.word_embeddings.weight, bias)
         return gather_from_tensor_model_parallel_region(logits, self.group)
 
 
-def trunk_parameters(
-    num_layers: int, init_std: float, placement: str, head_dim: int | None
-) -> tuple[ParamSpec, ...]:
-    """How the parameters of `LanguageModel` are split, drawn and decayed (paper, section 4.2).
-
-    `head_dim` is needed where the placement draws the values' rows of `query_key_value` otherwise.
-    """
-    stds = PLACEMENTS[placement].initial_stds(num_layers, init_std)
+def trunk_parameters(shape: Shape, init_std: float) -> tuple[ParamSpec, ...]:
+    """How the parameters of `LanguageModel` are split, drawn and decayed (paper, section 4.2)."""
+    stds = PLACEMENTS[shape.placement].initial_stds(shape.num_layers, init_std)
     row_scales: tuple[float, ...] = ()
     if stds.value != init_std:
-        if head_dim is None:
-            raise ValueError(
-                f"placement {placement} draws the rows of the values with their own standard "
-                "deviation: head_dim is needed to find them"
-            )
-        row_scales = (1.0,) * (2 * head_dim) + (stds.value / init_std,) * head_dim
+        ones = (1.0,) * (2 * shape.head_dim)
+        row_scales = (*ones, *(stds.value / init_std,) * shape.head_dim)
     layer = r"layers\.\d+\."
     qkv = layer + r"attention\.sublayer\.query_key_value\."
     inner = layer + r"mlp\.sublayer\.dense_h_to_4h\."

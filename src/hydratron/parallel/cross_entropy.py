@@ -16,9 +16,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional as F
 
-from hydratron.parallel.layers import to_compute_type
-from hydratron.parallel.mappings import copy_to_tensor_model_parallel_region
 from hydratron.parallel.mesh import ParallelGroup
+from hydratron.parallel.regions import TensorParallelRegion
 from hydratron.parallel.sharding import share
 
 
@@ -97,7 +96,7 @@ def vocab_parallel_linear_loss(
     exist at a time: the gradients are made in the forward pass, while the chunk is there, so that
     nothing is computed twice.
     """
-    hidden = copy_to_tensor_model_parallel_region(to_compute_type(hidden), group)
+    hidden = TensorParallelRegion(group).enter(hidden)
     total: Tensor = _LinearLoss.apply(
         hidden, weight, bias, targets, group, chunk_tokens, torch.is_grad_enabled()
     )

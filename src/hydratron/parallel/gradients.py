@@ -1,4 +1,4 @@
-"""Gradients of all ranks as one: averaging over replicas, and the norm without double counting."""
+"""Gradients of all ranks as one: summing over replicas, and the norm without double counting."""
 
 from __future__ import annotations
 
@@ -17,53 +17,48 @@ BUCKET_BYTES = 25 * 2**20
 NORM_PIECE = 2**14
 
 
-def finish_gradients(
-    parameters: Mapping[str, nn.Parameter], table: ParamTable, mesh: Mesh, largest_norm: float
-) -> Tensor:
-    """Once per optimizer step: average over replicas, clip, and return the norm before it.
-
-    `largest_norm` 0 turns clipping off.
-    """
-    sharded: list[Tensor] = []
-    replicated: list[Tensor] = []
-    for name, parameter in parameters.items():
-        if parameter.grad is not None:
-            whole = table[name].shard_dim is None
-            (replicated if whole else sharded).append(parameter.grad)
-    gradients = sharded + replicated
-    average_gradients(gradients, mesh.data)
-    device = next(iter(parameters.values())).device
-    norm = gradient_norm(sharded, replicated, mesh, device)
-    if largest_norm:
-        clip_gradients(gradients, norm, largest_norm)
-    return norm
+def reduce_gradients(
+    parameters: Mapping[str, nn.Parameter], table: ParamTable, mesh: Mesh
+) -> dict[str, Tensor]:
+    """Sum up every gradient over replicas and the axes of its spec, in place; name -> gradient."""
+    found = {name: p.grad for name, p in parameters.items() if p.grad is not None}
+    axes = dict.fromkeys(axis for name in found for axis in table[name].summed)
+    for axis in axes:
+        sum_gradients([g for n, g in found.items() if axis in table[n].summed], mesh[axis])
+    # Whole ones last, as ever: the order decides which share a bucket.
+    ordered = sorted(found, key=lambda name: table[name].shard_dim is None)
+    sum_gradients([found[name] for name in ordered], mesh.data)
+    return found
 
 
-def average_gradients(gradients: Sequence[Tensor], data: ParallelGroup) -> None:
-    """Replace every gradient by its mean over the replicas, in place, bucket by bucket."""
-    if data.size == 1:
+def sum_gradients(gradients: Sequence[Tensor], group: ParallelGroup) -> None:
+    """Replace every gradient by its sum over the group, in place, bucket by bucket."""
+    if group.size == 1:
         return
     for bucket in _buckets(gradients):
-        flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
-        data.all_reduce(flat).div_(data.size)
+        flat = group.all_reduce(torch.cat([gradient.reshape(-1) for gradient in bucket]))
         for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
             gradient.copy_(part.view_as(gradient))
 
 
-def gradient_norm(
-    sharded: Iterable[Tensor], replicated: Iterable[Tensor], mesh: Mesh, device: torch.device
+def squared_norm(
+    gradients: Mapping[str, Tensor], table: ParamTable, mesh: Mesh, device: torch.device
 ) -> Tensor:
-    """The 2-norm of the whole gradient, a fp32 scalar equal on all ranks of a replica.
+    """This rank's share of the squared 2-norm of the whole gradient, a fp64 scalar.
 
-    Sharded gradients count on every rank; replicated ones only on the first of the group, so that
-    the value is that of one process that holds the whole model.
+    The shares of all ranks of a replica add up to it: a gradient that several of them hold counts
+    on the first alone, so that the value is that of one process that holds the whole model.
     """
-    counted = list(sharded) + (list(replicated) if mesh.tensor.rank == 0 else [])
-    total = torch.zeros((), dtype=torch.float64, device=device)
+    first = mesh.tensor.rank == 0
+    split: list[Tensor] = []
+    whole: list[Tensor] = []
+    for name, gradient in gradients.items():
+        (whole if table[name].shard_dim is None else split).append(gradient)
+    counted = split + whole * first
     norms = [norm for gradient in counted for norm in _piece_norms(gradient.reshape(-1))]
-    if norms:
-        total = torch.cat(norms).double().square().sum()
-    return mesh.tensor.all_reduce(total).sqrt().float()
+    if not norms:
+        return torch.zeros((), dtype=torch.float64, device=device)
+    return torch.cat(norms).double().square().sum()
 
 
 def _piece_norms(flat: Tensor) -> Iterator[Tensor]:
@@ -72,17 +67,6 @@ def _piece_norms(flat: Tensor) -> Iterator[Tensor]:
     for rows in (flat[:whole].view(-1, NORM_PIECE), flat[whole:].unsqueeze(0)):
         if rows.numel():
             yield torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
-
-
-def clip_gradients(gradients: Sequence[Tensor], norm: Tensor, largest: float) -> None:
-    """Scale all gradients by `clip_scale`, in place."""
-    if gradients:
-        torch._foreach_mul_(list(gradients), clip_scale(norm, largest))
-
-
-def clip_scale(norm: Tensor, largest: float) -> Tensor:
-    """min(1, largest / (norm + 1e-6)); 1 where `largest` is 0, which turns clipping off."""
-    return (largest / (norm + 1e-6)).clamp(max=1.0) if largest else torch.ones_like(norm)
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterable[list[Tensor]]:

@@ -10,87 +10,58 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hydratron.parallel.mappings import (
-    copy_to_tensor_model_parallel_region,
-    gather_from_tensor_model_parallel_region,
-    reduce_from_tensor_model_parallel_region,
-    scatter_to_tensor_model_parallel_region,
-)
+from hydratron.parallel.mappings import reduce_from_tensor_model_parallel_region
 from hydratron.parallel.mesh import ParallelGroup
+from hydratron.parallel.regions import Region
 from hydratron.parallel.sharding import share
 
-
-def to_compute_type(x: Tensor) -> Tensor:
-    """Cast to the autocast type before f, so that its backward all-reduce carries that type.
-
-    LayerNorm gives fp32 under autocast; an f placed before the cast would send twice the bytes.
-    """
-    kind = x.device.type
-    if torch.is_autocast_enabled(kind):
-        return x.to(torch.get_autocast_dtype(kind))
-    return x
+Device = torch.device | str | None
 
 
 class ColumnParallelLinear(nn.Module):
     """Y = XA + b with A split by columns: each rank computes its own o / t output features.
 
-    [b, s, i] -> [b, s, o / t], or [b, s, o] with `gather_output`.
+    [b, s, i] -> [b, s, o / t]; the block of `region` begins here.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        group: ParallelGroup,
-        *,
-        gather_output: bool = False,
-        device: torch.device | str | None = None,
+        self, in_features: int, out_features: int, region: Region, device: Device = None
     ) -> None:
         super().__init__()
-        self.group, self.gather_output = group, gather_output
-        rows = share(out_features, group.size, "out_features")
+        self.region = region
+        rows = share(out_features, region.group.size, "out_features")
         self.weight = nn.Parameter(torch.empty(rows, in_features, device=device))
         self.bias = nn.Parameter(torch.empty(rows, device=device))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = copy_to_tensor_model_parallel_region(to_compute_type(x), self.group)
-        y = F.linear(x, self.weight, self.bias)
-        return gather_from_tensor_model_parallel_region(y, self.group) if self.gather_output else y
+        return F.linear(self.region.enter(x), self.weight, self.bias)
 
 
 class RowParallelLinear(nn.Module):
     """Y = XA + b with A split by rows: each rank adds up its own i / t input features.
 
-    [b, s, i / t] -> [b, s, o]; with `input_is_parallel=False` it takes [b, s, i] and slices it.
-    The bias is whole on every rank and added once, after g.
+    [b, s, i / t] -> [b, s, o]; the block of `region` ends here.  The bias is whole on every rank
+    and added once, after it.
     """
 
     def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        group: ParallelGroup,
-        *,
-        input_is_parallel: bool = True,
-        device: torch.device | str | None = None,
+        self, in_features: int, out_features: int, region: Region, device: Device = None
     ) -> None:
         super().__init__()
-        self.group, self.input_is_parallel = group, input_is_parallel
-        columns = share(in_features, group.size, "in_features")
+        self.region = region
+        columns = share(in_features, region.group.size, "in_features")
         self.weight = nn.Parameter(torch.empty(out_features, columns, device=device))
         self.bias = nn.Parameter(torch.empty(out_features, device=device))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.input_is_parallel:
-            x = scatter_to_tensor_model_parallel_region(to_compute_type(x), self.group)
-        y = reduce_from_tensor_model_parallel_region(F.linear(x, self.weight), self.group)
-        return y + self.bias
+        return self.region.leave(F.linear(x, self.weight)) + self.bias
 
 
 class VocabParallelEmbedding(nn.Module):
     """Token embeddings; rank r holds the rows of tokens [r V / t, (r + 1) V / t).
 
-    [b, s] int64 -> [b, s, h].  Tokens of other ranks give zero here and arrive through g.
+    [b, s] int64 -> [b, s, h], whole on every rank.  Tokens of other ranks give zero here and arrive
+    through g.
     """
 
     def __init__(
@@ -98,8 +69,7 @@ class VocabParallelEmbedding(nn.Module):
         padded_vocab_size: int,
         hidden_size: int,
         group: ParallelGroup,
-        *,
-        device: torch.device | str | None = None,
+        device: Device = None,
     ) -> None:
         super().__init__()
         self.group = group

@@ -2,10 +2,9 @@
 
     f  copy_to       forward identity     backward all-reduce   before a column-parallel linear
     g  reduce_from   forward all-reduce   backward identity     after a row-parallel linear
-       scatter_to    forward own slice    backward all-gather   along the last dimension
        gather_from   forward all-gather   backward own slice    along the last dimension
 
-All four return their input untouched in a group of one rank.
+All three return their input untouched in a group of one rank.
 """
 
 from __future__ import annotations
@@ -28,11 +27,6 @@ def reduce_from_tensor_model_parallel_region(x: Tensor, group: ParallelGroup) ->
     return x if group.size == 1 else _Reduce.apply(x, group)
 
 
-def scatter_to_tensor_model_parallel_region(x: Tensor, group: ParallelGroup) -> Tensor:
-    """Keep this rank's slice of the last dimension, [..., n] -> [..., n / size]."""
-    return x if group.size == 1 else _Scatter.apply(x, group)
-
-
 def gather_from_tensor_model_parallel_region(x: Tensor, group: ParallelGroup) -> Tensor:
     """Join the slices of all ranks along the last dimension, [..., n / size] -> [..., n]."""
     return x if group.size == 1 else _Gather.apply(x, group)
@@ -41,12 +35,6 @@ def gather_from_tensor_model_parallel_region(x: Tensor, group: ParallelGroup) ->
 def _all_reduced(x: Tensor, group: ParallelGroup) -> Tensor:
     # A copy: autograd may have handed the same tensor to somebody else.
     return group.all_reduce(x.clone(memory_format=torch.contiguous_format))
-
-
-def _own_slice(x: Tensor, group: ParallelGroup) -> Tensor:
-    if x.shape[-1] % group.size:
-        raise ValueError(f"last dimension {x.shape[-1]} does not divide by {group.size} ranks")
-    return x.chunk(group.size, dim=-1)[group.rank].contiguous()
 
 
 class _Copy(torch.autograd.Function):
@@ -70,17 +58,6 @@ class _Reduce(torch.autograd.Function):
         return grad, None
 
 
-class _Scatter(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: ParallelGroup) -> Tensor:
-        ctx.group = group
-        return _own_slice(x, group)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return torch.cat(ctx.group.all_gather(grad), dim=-1), None
-
-
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: ParallelGroup) -> Tensor:
@@ -89,4 +66,4 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _own_slice(grad, ctx.group), None
+        return grad.chunk(ctx.group.size, dim=-1)[ctx.group.rank].contiguous(), None

@@ -1,18 +1,21 @@
-"""Who shares what: the tensor-parallel (inner) and data-parallel (outer) groups of one rank.
+"""Who shares what: the named axes of the mesh, and this rank's group along each.
 
-World size = tp * dp.  The tp ranks of a replica are consecutive, so that on a cluster they share a
-host; replica d of shard t is rank d * tp + t (paper, appendix B.1).
+From outer to inner: data, tensor.  The ranks of an inner group are consecutive, so that on a
+cluster the tensor-parallel ranks of a replica share a host; replica d of shard t is rank
+d * tp + t (paper, appendix B.1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
-DATA, TENSOR = "data_parallel", "tensor_parallel"
+DATA, TENSOR = "data", "tensor"
 
 
 @dataclass(frozen=True)
@@ -39,34 +42,48 @@ class ParallelGroup:
         dist.all_gather(parts, tensor.contiguous(), group=self.handle)
         return parts
 
+    def broadcast(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Overwrite `tensor` by that of the group's first rank and return it."""
+        if self.size > 1:
+            dist.broadcast(tensor, group=self.handle, group_src=0)
+        return tensor
+
 
 SINGLE = ParallelGroup()
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """Both axes of one rank."""
+    """The groups of one rank by the name of their axis, outer to inner."""
 
-    tensor: ParallelGroup = SINGLE
-    data: ParallelGroup = SINGLE
+    axes: Mapping[str, ParallelGroup] = field(default_factory=dict)
     device_mesh: DeviceMesh | None = None
 
+    def __getitem__(self, axis: str) -> ParallelGroup:
+        """The group along an axis; an axis that the mesh does not have is this rank alone."""
+        return self.axes.get(axis, SINGLE)
 
-def build_mesh(tp: int, dp: int, device_type: str) -> Mesh:
-    """The mesh over the open default process group, whose size must be tp * dp."""
-    world = dist.get_world_size()
-    if tp * dp != world:
-        raise ValueError(
-            f"tensor_model_parallel_size {tp} x data_parallel_size {dp} = {tp * dp}, "
-            f"but the process group has {world} ranks"
-        )
-    device_mesh = init_device_mesh(device_type, (dp, tp), mesh_dim_names=(DATA, TENSOR))
-    return Mesh(_group(device_mesh, TENSOR), _group(device_mesh, DATA), device_mesh)
+    @property
+    def tensor(self) -> ParallelGroup:
+        return self[TENSOR]
+
+    @property
+    def data(self) -> ParallelGroup:
+        return self[DATA]
 
 
-def _group(device_mesh: DeviceMesh, axis: str) -> ParallelGroup:
-    return ParallelGroup(
-        rank=device_mesh.get_local_rank(axis),
-        size=device_mesh[axis].size(),
-        handle=device_mesh.get_group(axis),
-    )
+def build_mesh(sizes: Mapping[str, int], device_type: str) -> Mesh:
+    """The mesh over the open default process group; `sizes` of its axes, outer to inner.
+
+    Raises ValueError unless their product is the number of ranks.
+    """
+    product, world = math.prod(sizes.values()), dist.get_world_size()
+    if product != world:
+        factors = " x ".join(f"{axis} {size}" for axis, size in sizes.items())
+        raise ValueError(f"{factors} = {product}, but the process group has {world} ranks")
+    mesh = init_device_mesh(device_type, tuple(sizes.values()), mesh_dim_names=tuple(sizes))
+    groups = {
+        axis: ParallelGroup(mesh.get_local_rank(axis), size, mesh.get_group(axis))
+        for axis, size in sizes.items()
+    }
+    return Mesh(groups, mesh)

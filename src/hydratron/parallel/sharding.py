@@ -26,6 +26,8 @@ class ParamSpec:
     decayed:   whether weight decay applies.
     vocab:     whether the rows are tokens, so that rows of padding come after the real ones.
     row_scales: factors on what is drawn for the rows, repeated down the matrix; () is 1 for all.
+    summed:    the axes of whose ranks each holds a part of the gradient of a parameter that all of
+               them hold; data is not named, since all parameters are summed up over it.
     """
 
     pattern: str
@@ -35,6 +37,7 @@ class ParamSpec:
     decayed: bool = False
     vocab: bool = False
     row_scales: tuple[float, ...] = ()
+    summed: tuple[str, ...] = ()
 
 
 class ParamTable:
@@ -63,11 +66,6 @@ def shard(full: Tensor, dim: int | None, group: ParallelGroup) -> Tensor:
         return full
     width = share(full.shape[dim], group.size, f"dimension {dim}")
     return full.narrow(dim, width * group.rank, width)
-
-
-def unshard(parts: list[Tensor], dim: int | None) -> Tensor:
-    """The whole tensor from the parts of all ranks; the inverse of `shard`."""
-    return parts[0] if dim is None else torch.cat(parts, dim=dim)
 
 
 def full_shape(local: torch.Size, dim: int | None, group: ParallelGroup) -> list[int]:

@@ -19,19 +19,6 @@ def step_flops(model: ModelConfig, padded_vocab_size: int, sequences: int) -> fl
     return total
 
 
-def layer_activations(model: ModelConfig, sequences: int, tp: int, manual: bool) -> float:
-    """Bytes that one layer keeps for backward, in half precision and with dropout.
-
-    s b h (10 + 24 / t + 5 a s / h t); 2 s b h with recomputation; without the last term where
-    scores are not held (Korthikanti et al. 2022, arXiv:2205.05198).
-    """
-    s, h, a = model.seq_length, model.hidden_size, model.num_attention_heads
-    unit = s * sequences * h
-    if model.recompute:
-        return 2.0 * unit
-    return unit * (10 + 24 / tp + (5 * a * s / (h * tp) if manual else 0.0))
-
-
 def bubble_share(stages: int, micro_batches: int) -> float:
     """Share of a step that a pipeline idles for each unit of work: (p - 1) / (m + p - 1).
 

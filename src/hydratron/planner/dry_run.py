@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 from hydratron.config.cost import MASKED_SHARE
@@ -19,11 +18,12 @@ from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.planner.fake_group import fake_mesh
+from hydratron.planner.internals import FakeTensorMode
 from hydratron.planner.kernels import AcceleratorKernels
 from hydratron.planner.memory import MemoryTrace, peaks
 from hydratron.planner.modules import ModuleNames
+from hydratron.planner.rank import PlannedRank, planned_rank, zeros
 from hydratron.planner.recorder import FORWARD, RECOMPUTE, Collective, Kernel, Recorder
-from hydratron.planner.step import Stepper, batch_of, stepper
 
 WEIGHTS, MASTERS, GRADIENTS, OPTIMIZER = "weights", "masters", "gradients", "optimizer"
 ACTIVATIONS, RECOMPUTED, TEMPORARY = "activations", "recomputed", "temporary"
@@ -75,29 +75,29 @@ def dry_run(
     masked = int(MASKED_SHARE * model.seq_length) * config.micro_batch_size
     streams = PlannedStreams(config.seed)
 
-    def build(mesh: Mesh) -> Stepper:
-        worker = stepper(config, vocab_size, mesh, streams, half)
+    def build(mesh: Mesh) -> PlannedRank:
+        worker = planned_rank(config, vocab_size, mesh, streams, half)
         if not micro_batches:
             for parameter in worker.network.parameters():
                 parameter.grad = torch.empty_like(parameter)
         return worker
 
     with (
-        fake_mesh(parallel.tensor_model_parallel_size, parallel.data_parallel_size) as mesh,
+        fake_mesh(parallel.axes) as mesh,
         FakeTensorMode(),
         AcceleratorKernels(chosen=masked),
     ):
         return record(lambda: build(mesh), micro_batches)
 
 
-def record(build: Callable[[], Stepper], micro_batches: int) -> Recorded:
+def record(build: Callable[[], PlannedRank], micro_batches: int) -> Recorded:
     """Two steps of what `build` makes, real or not, and what the second of them did."""
     modules, memory = ModuleNames(), MemoryTrace()
     categories: dict[int, str] = {}
     with Recorder(modules, memory) as recorder:
         worker = build()
         recorder.groups(worker.mesh)
-        batch = batch_of(worker.config)
+        batch = zeros(worker.config)
         with modules.watching(worker.network):
             for _ in range(2):
                 recorder.clear()
@@ -120,7 +120,7 @@ def record(build: Callable[[], Stepper], micro_batches: int) -> Recorded:
     )
 
 
-def _held(worker: Stepper, memory: MemoryTrace) -> dict[int, str]:
+def _held(worker: PlannedRank, memory: MemoryTrace) -> dict[int, str]:
     """The categories of the storages that live from step to step, after a step."""
     parameters = list(worker.network.parameters())
     masters = list((worker.masters or {}).values())

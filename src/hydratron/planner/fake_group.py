@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch.distributed as dist
-from torch.testing._internal.distributed.fake_pg import FakeStore
 
 from hydratron.parallel.mesh import Mesh, build_mesh
+from hydratron.planner.internals import FakeStore
 
 
 @contextmanager
-def fake_mesh(tp: int, dp: int) -> Iterator[Mesh]:
-    """The mesh of rank 0 of tp * dp ranks; no process group may be open."""
-    dist.init_process_group("fake", rank=0, world_size=tp * dp, store=FakeStore())
+def fake_mesh(sizes: Mapping[str, int]) -> Iterator[Mesh]:
+    """The mesh of rank 0 of as many ranks as its axes have; no process group may be open."""
+    world = math.prod(sizes.values())
+    dist.init_process_group("fake", rank=0, world_size=world, store=FakeStore())
     try:
-        yield build_mesh(tp, dp, "cpu")
+        yield build_mesh(sizes, "cpu")
     finally:
         dist.destroy_process_group()

@@ -9,8 +9,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import flop_registry
 
-FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+from hydratron.planner.internals import FLASH, FLASH_BACKWARD
 
 
 class AcceleratorKernels(TorchFunctionMode):

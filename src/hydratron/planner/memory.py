@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from hydratron.planner.internals import storage_of
+
 OTHER = "activations"
 
 
@@ -32,7 +34,7 @@ class MemoryTrace:
     def see(self, tensor: Tensor) -> None:
         """Count the storage of a tensor, unless it is known."""
         storage = tensor.untyped_storage()
-        key = storage._cdata
+        key = storage_of(tensor)
         if key in self._numbers or not storage.nbytes():
             return
         number = len(self.events)
@@ -49,7 +51,7 @@ class MemoryTrace:
 
     def numbers(self, tensors: Iterable[Tensor]) -> set[int]:
         """The numbers of the storages of these tensors, all of which have been seen."""
-        return {self._numbers[t.untyped_storage()._cdata] for t in tensors}
+        return {self._numbers[storage_of(t)] for t in tensors}
 
     def close(self) -> None:
         """See nothing any more."""

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch import nn
+
+from hydratron.planner.internals import backward_node, tensors
 
 _LABEL = "hydratron_module"
 
@@ -44,7 +44,7 @@ class ModuleNames:
     def current(self) -> str:
         if self._open:
             return self._open[-1][0]
-        node: Any = torch._C._current_autograd_node()
+        node = backward_node()
         return "" if node is None else str(node.metadata.get(_LABEL, ""))
 
     def _enter(self, name: str, module: nn.Module, inputs: Any) -> None:
@@ -62,6 +62,6 @@ class ModuleNames:
             pending |= sources - seen
 
 
-def _nodes(tensors: Any) -> set[Any]:
-    found = (t.grad_fn for t in tree_leaves(tensors) if isinstance(t, Tensor))
+def _nodes(values: Any) -> set[Any]:
+    found = (tensor.grad_fn for tensor in tensors(values))
     return {node for node in found if node is not None}

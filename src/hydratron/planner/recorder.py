@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from hydratron.parallel.mesh import Mesh
+from hydratron.planner.internals import TorchDispatchMode, in_backward, tensors
 from hydratron.planner.kernels import flops
 from hydratron.planner.memory import MemoryTrace
 from hydratron.planner.modules import ModuleNames
@@ -19,7 +17,6 @@ from hydratron.planner.modules import ModuleNames
 FORWARD, RECOMPUTE, BACKWARD, UPDATE = "forward", "recompute", "backward", "update"
 PHASES = (FORWARD, RECOMPUTE, BACKWARD, UPDATE)
 """Update is what lies between a backward and the next forward: gradients, norm, optimizer."""
-AXES = ("tensor", "data")
 
 
 @dataclass(frozen=True)
@@ -61,14 +58,14 @@ class Recorder(TorchDispatchMode):
 
     def groups(self, mesh: Mesh) -> None:
         """Name the groups of this mesh; calls of any other group are the world's."""
-        for axis, group in zip(AXES, (mesh.tensor, mesh.data), strict=True):
+        for axis, group in mesh.axes.items():
             if group.handle is not None:
                 self._groups[group.handle.group_name] = axis, group.size
 
     @property
     def phase(self) -> str:
         """By what is running: a module's forward, autograd, or neither of them after autograd."""
-        backward = torch._C._current_graph_task_id() != -1
+        backward = in_backward()
         if self.modules.inside:
             return RECOMPUTE if backward else FORWARD
         if backward:
@@ -93,7 +90,7 @@ class Recorder(TorchDispatchMode):
         elif function.namespace == "aten" and not _is_view(function):
             self._kernel(phase, module, function, args, kwargs or {}, result)
         if self.memory is not None:
-            for tensor in _tensors(result):
+            for tensor in tensors(result):
                 self.memory.see(tensor)
         return result
 
@@ -103,25 +100,21 @@ class Recorder(TorchDispatchMode):
         axis, size = self._groups.get(name, ("world", 0))
         # Inputs come last where a collective has outputs of its own.
         given = args[1] if _is_tensors(args[1]) else args[0]
-        nbytes = sum(t.numel() * t.element_size() for t in _tensors(given))
+        nbytes = sum(t.numel() * t.element_size() for t in tensors(given))
         operation = function.overloadpacket.__name__.rstrip("_")
         self.collectives.append(Collective(phase, module, operation, axis, size, nbytes))
 
     def _kernel(
         self, phase: str, module: str, function: Any, args: Any, kwargs: Any, result: Any
     ) -> None:
-        moved = {id(t): t.numel() * t.element_size() for t in _tensors((args, kwargs, result))}
+        moved = {id(t): t.numel() * t.element_size() for t in tensors((args, kwargs, result))}
         operation = function.overloadpacket.__name__
         work = flops(function, args, kwargs, result)
         self.kernels[Kernel(phase, module, operation, work, sum(moved.values()))] += 1
 
 
-def _tensors(values: Any) -> list[Tensor]:
-    return [value for value in tree_leaves(values) if isinstance(value, Tensor)]
-
-
 def _is_tensors(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(_tensors(value))
+    return isinstance(value, list | tuple) and bool(tensors(value))
 
 
 def _is_group(value: Any) -> bool:

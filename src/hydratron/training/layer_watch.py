@@ -9,7 +9,6 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
-from hydratron.parallel.gradients import clip_scale
 from hydratron.training.metrics import MetricsLog
 from hydratron.training.module import LanguageModule
 
@@ -30,11 +29,10 @@ class LayerWatch(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, i: int
     ) -> None:
-        due = (trainer.global_step + 1) % self.every == 0
-        if not due or i % trainer.accumulate_grad_batches:
+        if (trainer.global_step + 1) % self.every:
             return
         assert isinstance(pl_module, LanguageModule)
-        layers = pl_module.network.layers
+        layers = list(pl_module.network.layers.values())
         self._before = [[p.detach().clone() for p in layer.parameters()] for layer in layers]
         # [L, 2]: sum of squares and number of values.
         self._outputs = torch.zeros(len(layers), 2, dtype=torch.float64, device=pl_module.device)
@@ -44,7 +42,7 @@ class LayerWatch(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
-        if not self._hooks or (i + 1) % trainer.accumulate_grad_batches:
+        if not self._hooks:
             return
         for hook in self._hooks:
             hook.remove()
@@ -52,7 +50,7 @@ class LayerWatch(Callback):
         assert isinstance(pl_module, LanguageModule)
         with self.metrics.paused():
             row = self._row(pl_module)
-        self.metrics.write(pl_module, trainer.global_step, row)
+        self.metrics.write(pl_module, pl_module.number, row)
 
     def _output_hook(self, at: int) -> Any:
         # Recomputed outputs are seen twice, which leaves their mean as it is.
@@ -65,7 +63,7 @@ class LayerWatch(Callback):
 
     def _row(self, module: LanguageModule) -> dict[str, float]:
         mesh, clip = module.mesh_strategy.mesh, module.config.optim.clip_grad
-        layers = zip(module.network.layers, self._before, strict=True)
+        layers = zip(module.network.layers.values(), self._before, strict=True)
         squares = torch.stack(
             [
                 self._squares(module, f"layers.{at}.", layer, before)
@@ -75,10 +73,12 @@ class LayerWatch(Callback):
         del self._before
         outputs = mesh.data.all_reduce(self._outputs)
         gradients, weights, changes = mesh.tensor.all_reduce(squares).sqrt().unbind(dim=1)
-        unclipped = gradients / clip_scale(module.grad_norm.double(), clip)
+        norm = module.result.grad_norm
+        # As torch.nn.utils.clip_grads_with_norm_ has scaled them.
+        scale = min(1.0, clip / (norm + 1e-6)) if clip and module.result.broken is None else 1.0
         found = {
             "activation_rms": (outputs[:, 0] / outputs[:, 1]).sqrt(),
-            "grad_norm": unclipped,
+            "grad_norm": gradients / scale,
             "update_ratio": changes / weights,
         }
         return {

@@ -13,8 +13,8 @@ class LossWatch:
 
     A spike is a step, or several in a row, more than `spike_nats` above the median of the `window`
     steps before it.  `diverged` says, once and for good, why the run counts as diverged: a loss
-    that is not finite, or a median of the last `window` steps more than `diverged_nats` above the
-    lowest such median before.  Before `window` steps neither is judged.
+    or gradient norm that is not finite, or a median of the last `window` steps more than
+    `diverged_nats` above the lowest such median before.  Before `window` steps neither is judged.
     """
 
     def __init__(self, window: int, spike_nats: float, diverged_nats: float) -> None:
@@ -25,11 +25,12 @@ class LossWatch:
         self._lowest = math.inf
         self._in_spike = False
 
-    def see(self, step: int, loss: float) -> None:
+    def see(self, step: int, loss: float, broken: str | None = None) -> None:
+        """The training loss of a step; `broken`: a number of it that is not finite."""
         if self.diverged:
             return
-        if not math.isfinite(loss):
-            self.diverged = f"the loss of step {step} is {loss}"
+        if broken or not math.isfinite(loss):
+            self.diverged = f"{broken or f'the loss is {loss}'} in step {step}"
             return
         if len(self._recent) == self.window:
             above = loss > median(self._recent) + self.spike_nats
@@ -44,6 +45,11 @@ class LossWatch:
                     f"the lowest was {self._lowest:.3f}"
                 )
             self._lowest = min(self._lowest, now)
+
+    def see_validation(self, step: int, loss: float) -> None:
+        """The validation loss after a step, of which only that it is a number is judged."""
+        if not (self.diverged or math.isfinite(loss)):
+            self.diverged = f"the validation loss is {loss} after step {step}"
 
     def state(self) -> dict[str, Any]:
         """Plain JSON, from which `load_state` goes on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
-import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from torch import Tensor
 
 from hydratron.config.cost import flops_per_token
 from hydratron.training.loss_watch import LossWatch
 from hydratron.training.module import LanguageModule
+from hydratron.training.precision import TYPES
 from hydratron.training.throughput import memory_bytes, peak_flops
 
 
@@ -30,7 +30,8 @@ class MetricsWriter:
 
     def write(self, row: dict[str, Any]) -> None:
         with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+            content = {key: finite(value) for key, value in row.items()}
+            file.write(json.dumps(content, allow_nan=False) + "\n")
         for logger in list(self.loggers):
             try:
                 logger.log_metrics(row, step=row["step"])
@@ -39,14 +40,17 @@ class MetricsWriter:
                 warnings.warn(f"{type(logger).__name__} stopped: {error}", stacklevel=2)
 
 
+def finite(value: Any) -> Any:
+    """JSON has no number for what is not finite."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 class MetricsLog(Callback):
-    """Measures and writes; only the first rank has a `writer`, all ranks take part in sums."""
+    """Measures and writes; only the first rank has a `writer`.  All ranks see the same numbers."""
 
     def __init__(self, writer: MetricsWriter | None, watch: LossWatch) -> None:
         self.writer, self.watch = writer, watch
         self.last: dict[str, Any] = {}
-        self._unseen: list[Tensor] = []
-        self._losses: list[float] = []
         self._pauses = ExitStack()
         self._seconds_before = 0.0
         self._started = self._mark = 0.0
@@ -57,24 +61,19 @@ class MetricsLog(Callback):
         """Seconds of training, those of the run that this one goes on from included."""
         return self._seconds_before + time.monotonic() - self._started
 
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        self._seconds_before = checkpoint["seconds"]
-        self.watch.load_state(checkpoint["loss_watch"])
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds(), "watch": self.watch.state()}
 
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint["seconds"] = self.seconds()
-        checkpoint["loss_watch"] = self.watch.state()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds_before = state_dict["seconds"]
+        self.watch.load_state(state_dict["watch"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
         config, device = pl_module.config, pl_module.device
         vocab_size = config.model.padded(pl_module.corpus.vocab_size)
         self._flops_per_token = flops_per_token(config.model, vocab_size)
-        dtype = torch.bfloat16 if config.trainer.precision == "bf16" else torch.float32
+        dtype = TYPES[config.trainer.precision]
         peak = config.trainer.peak_flops or peak_flops(device, dtype)
         self._peak = peak * config.parallel.world_size
         self._started = self._mark = time.monotonic()
@@ -84,22 +83,11 @@ class MetricsLog(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
         assert isinstance(pl_module, LanguageModule)
-        config, step = pl_module.config.trainer, trainer.global_step
-        if (i + 1) % trainer.accumulate_grad_batches:
-            return
-        self._unseen.append(pl_module.train_loss)
-        if step % config.log_every_n_steps == 0 or step in (1, config.max_steps):
+        options, step, result = pl_module.config.trainer, pl_module.number, pl_module.result
+        self.watch.see(step, result.loss, result.broken)
+        due = step % options.log_every_n_steps == 0 or step in (1, options.max_steps)
+        if due or result.broken:
             self.write(pl_module, step, self._training_row(pl_module, step))
-
-    def look(self, module: LanguageModule, step: int) -> None:
-        """Show the watch every loss up to `step`; all ranks call it, with one collective."""
-        if not self._unseen:
-            return
-        losses = module.mesh_strategy.mesh.data.all_reduce(torch.stack(self._unseen)).tolist()
-        for at, parts in enumerate(losses, start=step - len(losses) + 1):
-            self.watch.see(at, sum(parts))
-        self._losses = losses[-1]
-        self._unseen.clear()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -114,24 +102,24 @@ class MetricsLog(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
         row = pl_module.validation_row()
+        self.watch.see_validation(trainer.global_step, row["val/loss"])
         if "val/frequency_loss" not in self.last:
             row["val/frequency_loss"] = pl_module.frequency_loss()
         self._pauses.close()
         self.write(pl_module, trainer.global_step, row)
 
     def _training_row(self, module: LanguageModule, step: int) -> dict[str, Any]:
-        self.look(module, step)
-        now = time.monotonic()
+        now, result = time.monotonic(), module.result
         tokens = (step - self._mark_step) * module.config.tokens_per_step
         rate, waited = tokens / (now - self._mark), module.loader.waited - self._waited
         wait = waited / (now - self._mark)
         self._mark, self._mark_step, self._waited = now, step, module.loader.waited
         return {
-            "train/loss": sum(self._losses),
-            **part_losses(module.objective.parts, self._losses),
+            "train/loss": result.loss,
+            **part_losses(module.task.parts, result.losses),
             "train/spikes": self.watch.spikes,
             "lr": module.lr,
-            "grad_norm": float(module.grad_norm),
+            "grad_norm": result.grad_norm,
             "perf/tokens_per_second": rate,
             "perf/mfu": rate * self._flops_per_token / self._peak,
             "perf/memory_bytes": memory_bytes(module.device),

@@ -1,8 +1,7 @@
-"""The Lightning module: builds the network on the mesh, computes losses, steps the optimizer."""
+"""The Lightning module: builds the network on the mesh and takes one step after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import lightning as pl
@@ -24,32 +23,34 @@ from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
-from hydratron.training.batches import CountedSteps, Loader
+from hydratron.tasks.contract import Batch, Scores
+from hydratron.training.batches import Loader
 from hydratron.training.build import build_network, build_optimizer, parameter_table
-from hydratron.training.objective import OBJECTIVES, Row
+from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
+from hydratron.training.step import Step, StepResult
+from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
 
 
 class LanguageModule(pl.LightningModule):
-    """A language model and what it is trained on.
+    """A network, its task and what it is trained on.
 
-    After every optimizer step `train_loss` [parts of the objective] is this replica's share of the
-    mean over the global batch: the replicas' sum is the loss.  `grad_norm` is the norm of the whole
-    gradient before clipping.
+    One batch of its loader is one optimizer step, of which `number` is the last one, counted from
+    1, `lr` its rate, and `result` what came out.
     """
 
-    def __init__(self, config: Config, corpus: Corpus) -> None:
+    def __init__(self, config: Config, corpus: Corpus, signals: StopSignals) -> None:
         super().__init__()
-        self.config, self.corpus = config, corpus
-        self.table = parameter_table(config.model)
-        self.objective = OBJECTIVES[config.model.architecture]
-        self.start_step = 0
+        self.automatic_optimization = False
+        self.config, self.corpus, self.signals = config, corpus, signals
+        self.table = parameter_table(config)
+        self.task = config.learning.task()
+        self.start_step = self.number = 0
         self.order_ends = [config.samples]
         self.lr = 0.0
-        self.train_loss = self.grad_norm = torch.zeros(())
-        self._sums: list[Tensor] = []
-        self._scores = torch.zeros(self.objective.scored)
+        self.result = StepResult((), 0.0)
+        self._scores = torch.zeros(self.task.scored)
 
     @property
     def mesh_strategy(self) -> TensorParallelStrategy:
@@ -61,10 +62,11 @@ class LanguageModule(pl.LightningModule):
         mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
         self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data)
         vocab_size = self.corpus.vocab_size
-        self.network = build_network(
-            self.config.model, vocab_size, mesh.tensor, self.streams, device
-        )
+        self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
+        clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
+        self.precision = autocast(precision, device.type)
+        self.step = Step(self.network, self.table, self.task, mesh, clip, self.precision)
 
     def configure_optimizers(self) -> Optimizer:
         return build_optimizer(dict(self.network.named_parameters()), self.table, self.config.optim)
@@ -74,60 +76,49 @@ class LanguageModule(pl.LightningModule):
         named = dict(self.network.named_parameters())
         return parameter_count(named, self.table, self.mesh_strategy.mesh.tensor)
 
-    def train_dataloader(self) -> CountedSteps:
-        trainer, mesh = self.config.trainer, self.mesh_strategy.mesh
+    def train_dataloader(self) -> Loader:
+        trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
         samples = training_samples(
-            self.corpus, self.config.model.seq_length, self.order_ends, self.config.seed
+            self.config.learning.samples,
+            self.corpus,
+            self.config.model.seq_length,
+            self.order_ends,
+            self.config.seed,
         )
-        batches = ConsumedSampler(
+        steps = ConsumedSampler(
             start_step=self.start_step,
             max_steps=trainer.max_steps,
             global_batch_size=trainer.global_batch_size,
             micro_batch_size=self.config.micro_batch_size,
-            dp_rank=mesh.data.rank,
-            dp_size=mesh.data.size,
+            dp_rank=data.rank,
+            dp_size=data.size,
         )
-        self.loader = Loader(samples, batches, self.config.data.num_workers)
-        return CountedSteps(self.loader, self.config.accumulation, self.objective.counts)
+        self.loader = Loader(samples, steps, self.task, self.config.data.num_workers)
+        return self.loader
 
     def val_dataloader(self) -> Loader:
-        trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
-        samples = self._validation_samples()
-        mine = range(data.rank, trainer.val_samples, data.size)
-        size = self.config.micro_batch_size
-        return Loader(samples, [list(mine[i : i + size]) for i in range(0, len(mine), size)])
+        data, size = self.mesh_strategy.mesh.data, self.config.micro_batch_size
+        mine = list(range(data.rank, self.config.trainer.val_samples, data.size))
+        batches = [[mine[i : i + size]] for i in range(0, len(mine), size)]
+        return Loader(self._validation_samples(), batches, self.task)
 
     def frequency_loss(self) -> float:
         """The validation loss, in nats, of a model that knows the frequencies of tokens only."""
-        return frequency_loss(self.corpus, self._validation_samples())
+        return frequency_loss(self.corpus, self._validation_samples(), self.task.predicted)
 
     def _validation_samples(self) -> Samples:
-        length, n = self.config.model.seq_length, self.config.trainer.val_samples
-        return validation_samples(self.corpus, length, n)
+        read, length = self.config.learning.samples, self.config.model.seq_length
+        return validation_samples(read, self.corpus, length, self.config.trainer.val_samples)
 
-    def training_step(self, counted: tuple[Any, Tensor], batch_index: int) -> Tensor:
-        batch, counts = counted
-        replicas = self.mesh_strategy.mesh.data
-        if not self._sums:
-            self._counts = replicas.all_reduce(counts.clone()).clamp(min=1.0).float()
-        losses = self.objective.sums(self.network, batch) / self._counts
-        self._sums.append(losses.detach())
-        # Lightning takes the mean over the micro-batches of a step, the strategy over replicas.
-        return losses.sum() * (self.config.accumulation * replicas.size)
-
-    def optimizer_step(
-        self,
-        epoch: int,
-        batch_idx: int,
-        optimizer: Any,
-        optimizer_closure: Callable[[], Any] | None = None,
-    ) -> None:
-        self.lr = self.learning_rate(self.trainer.global_step + 1)
+    def training_step(self, item: tuple[list[Batch], Tensor], batch_index: int) -> None:
+        optimizer = self.optimizers()
+        assert not isinstance(optimizer, list)
+        self.number = self.trainer.global_step + 1
+        self.lr = self.learning_rate(self.number)
         for group in optimizer.param_groups:
             group["lr"] = self.lr
-        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
-        self.train_loss = torch.stack(self._sums).sum(dim=0)
-        self._sums.clear()
+        asked = self.signals.asked is not None
+        self.result = self.step(*item, optimizer.step, stop=asked)
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule
@@ -140,33 +131,24 @@ class LanguageModule(pl.LightningModule):
             decay=schedule.decay,
         )
 
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: int | float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        # Lightning calls this once per optimizer step, after the last micro-batch's backward.
-        self.grad_norm = self.mesh_strategy.finish_gradients(self.config.optim.clip_grad)
-
     def on_validation_epoch_start(self) -> None:
-        self._scores = torch.zeros(self.objective.scored, dtype=torch.float64, device=self.device)
+        self._scores = torch.zeros(self.task.scored, dtype=torch.float64, device=self.device)
 
-    def validation_step(self, batch: Any, batch_index: int) -> None:
-        self._scores += self.objective.scores(self.network, batch)
+    def validation_step(self, item: tuple[list[Batch], Tensor], batch_index: int) -> None:
+        with self.precision():
+            for batch in item[0]:
+                self._scores += self.task.scores(self.network, batch)
 
-    def validation_row(self) -> Row:
+    def validation_row(self) -> Scores:
         """The metrics over all validation samples, the same on all ranks."""
         scores = self.mesh_strategy.mesh.data.all_reduce(self._scores.clone())
-        return self.objective.row(scores.tolist())
+        return self.task.metrics(scores.tolist())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["random"] = self.streams.state()
         checkpoint["data"] = {"identity": self.corpus.identity, "order_ends": self.order_ends}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.start_step = checkpoint["global_step"]
-        self.streams.load_state(checkpoint["random"])
         data = checkpoint["data"]
         if data["identity"] != self.corpus.identity:
             expected = "the checkpoint was trained on other tokens; start a new run for these"

@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from hydratron.errors import HydratronError
-from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.mesh import TENSOR, Mesh
 from hydratron.parallel.sharding import ParamTable
 
 
 def check_replicas(network: nn.Module, table: ParamTable, mesh: Mesh) -> None:
-    """Raise, on all ranks of the group, naming the parameters of which two copies differ.
+    """Raise, on all ranks of a group, naming the parameters of which two copies differ in a bit.
 
     All parameters are copied over the data-parallel group, unsharded ones over the tensor-parallel
-    group as well.
+    group as well; each is compared with that of the group's first rank.
     """
     named = dict(network.named_parameters())
-    replicated = {n: p for n, p in named.items() if table[n].shard_dim is None}
-    for group, parameters in ((mesh.data, named), (mesh.tensor, replicated)):
-        if group.size == 1:
+    for axis, group in ((name, mesh[name]) for name in mesh.axes):
+        copies = {n: p for n, p in named.items() if axis != TENSOR or table[n].shard_dim is None}
+        if group.size == 1 or not copies:
             continue
-        sums = torch.stack([checksum(p) for p in parameters.values()])
-        lowest = group.all_reduce(sums.clone(), dist.ReduceOp.MIN)
-        highest = group.all_reduce(sums.clone(), dist.ReduceOp.MAX)
-        differing = [n for n, same in zip(parameters, lowest == highest, strict=True) if not same]
-        if differing:
-            raise HydratronError(f"copies differ between ranks before step 1: {differing}")
-
-
-def checksum(tensor: Tensor) -> Tensor:
-    """The sum of the bits as integers: exact, so it does not depend on the order of summation."""
-    return tensor.detach().float().view(torch.int32).sum(dtype=torch.int64)
+        differs = torch.stack(
+            [(group.broadcast(p.detach().clone()) != p).any() for p in copies.values()]
+        )
+        found = group.all_reduce(differs.int()).tolist()
+        if names := [name for name, times in zip(copies, found, strict=True) if times]:
+            raise HydratronError(f"copies differ between ranks before step 1: {names}")

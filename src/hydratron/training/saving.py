@@ -7,7 +7,6 @@ from typing import Any
 import lightning as pl
 from lightning.pytorch.callbacks import Callback
 
-from hydratron.config.load import to_yaml
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.training.metrics import MetricsLog
@@ -15,15 +14,10 @@ from hydratron.training.module import LanguageModule
 
 
 class CheckpointEvery(Callback):
-    """Saves every n optimizer steps and after the last one; keeps the newest."""
+    """Saves every n steps, after the last one and when asked to stop; keeps the newest."""
 
     def __init__(self, folder: JobFolder, config: Config, metrics: MetricsLog) -> None:
-        self.folder, self.config, self.metrics = folder, config, metrics
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        checkpoint["config"] = to_yaml(self.config)
+        self.folder, self.options, self.metrics = folder, config.checkpoint, metrics
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._newest = trainer.global_step
@@ -32,26 +26,23 @@ class CheckpointEvery(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         # Not at the end of the step before: its validation belongs to what the checkpoint follows.
-        every = self.config.checkpoint.every_n_steps
+        every = self.options.every_n_steps
         if every and trainer.global_step % every == 0:
-            self._save(trainer, pl_module)
+            self._save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.config.checkpoint.at_end:
-            self._save(trainer, pl_module)
-
-    def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
+        if self.options.at_end or pl_module.result.stop:
+            self._save(trainer)
+
+    def _save(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
-        if step == self._newest:
-            return
-        self.metrics.look(pl_module, step)
-        if self.metrics.watch.diverged:
-            # It would take the place of a checkpoint that is worth more.
+        # A diverged model would take the place of a checkpoint that is worth more.
+        if step == self._newest or self.metrics.watch.diverged:
             return
         self._newest = step
         with self.metrics.paused():
             trainer.save_checkpoint(self.folder.checkpoints / f"step_{step:08d}")
         names = sorted(self.folder.checkpoints.glob("step_*"))
-        for old in names[: -self.config.checkpoint.keep]:
+        for old in names[: -self.options.keep]:
             trainer.strategy.remove_checkpoint(old)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from datetime import timedelta
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 import lightning as pl
@@ -14,33 +14,45 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
+from hydratron.config.load import to_yaml
 from hydratron.config.schema import Config
-from hydratron.data.corpus import open_corpus
+from hydratron.data.corpus import Corpus, open_corpus
+from hydratron.data.manifest import TOKENIZER
 from hydratron.job import JobFolder
 from hydratron.training.batches import dead_workers_named
 from hydratron.training.build import parameter_table
 from hydratron.training.layer_watch import LayerWatch
 from hydratron.training.loss_watch import LossWatch
-from hydratron.training.metrics import MetricsLog, MetricsWriter
+from hydratron.training.metrics import MetricsLog, MetricsWriter, finite
 from hydratron.training.module import LanguageModule
 from hydratron.training.saving import CheckpointEvery
+from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
 from hydratron.training.wandb_run import finish, wandb_logger
 
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed"}
 
+class Ending(Callback):
+    """Ends a run after its last step, and one that has diverged or was asked to stop.
 
-class Stop(Callback):
-    """Ends a run that has diverged; else lets Lightning validate after the last step as well."""
+    Lightning then validates first, which a stop leaves out where it was not due.
+    """
 
-    def __init__(self, watch: LossWatch) -> None:
-        self.watch = watch
+    def __init__(self, watch: LossWatch, every: int) -> None:
+        self.watch, self.every = watch, every
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
     ) -> None:
-        last = trainer.global_step == trainer.max_steps
-        trainer.should_stop = last or self.watch.diverged is not None
+        assert isinstance(pl_module, LanguageModule)
+        step, last = trainer.global_step, trainer.global_step == trainer.max_steps
+        if pl_module.result.stop and not last and step % self.every:
+            trainer.limit_val_batches = 0
+        if last or self.watch.diverged or pl_module.result.stop:
+            trainer.should_stop = True
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.watch.diverged:
+            trainer.should_stop = True
 
 
 def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
@@ -53,46 +65,58 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Our sampler starts where the checkpoint ends, which Lightning cannot know.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
+    # Lightning 2.6.6 asks torch 2.13 in a way that torch deprecates.
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     torch.set_float32_matmul_precision(config.trainer.matmul_precision)
     assert config.data.prepared is not None
-    module = LanguageModule(config, open_corpus(config.data.prepared))
+    signals = StopSignals()
+    module = LanguageModule(config, open_corpus(config.data.prepared), signals)
     first = dist.get_rank() == 0
     logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []
     rule = config.stability
     watch = LossWatch(rule.window, rule.spike_nats, rule.diverged_nats)
     metrics = MetricsLog(MetricsWriter(folder.metrics, loggers) if first else None, watch)
+    ending = Ending(watch, config.trainer.val_every_n_steps)
     status = "failed"
     try:
-        callbacks = [metrics, Stop(watch), CheckpointEvery(folder, config, metrics)]
+        callbacks = [signals, metrics, ending, CheckpointEvery(folder, config, metrics)]
         if rule.layers_every_n_steps:
             callbacks.append(LayerWatch(metrics, rule.layers_every_n_steps))
-        trainer = _trainer(config, callbacks)
+        trainer = _trainer(config, callbacks, _texts(config, module.corpus))
         with dead_workers_named():
             trainer.fit(module, ckpt_path=resume_from)
-        status = "diverged" if watch.diverged else "completed"
+        status = "completed"
+        if watch.diverged:
+            status = "diverged"
+        elif trainer.global_step < config.trainer.max_steps:
+            status = "preempted"
     finally:
         finish(logger, failed=status == "failed")
     return {
         "status": status,
         **({"reason": watch.diverged} if watch.diverged else {}),
-        **{key: _finite(value) for key, value in metrics.last.items()},
+        **({"signal": (signals.asked or SIGTERM).name} if status == "preempted" else {}),
+        **{key: finite(value) for key, value in metrics.last.items()},
         "seconds": round(metrics.seconds(), 3),
         "parameters": module.parameter_count(),
     }
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no number for what is not finite."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _texts(config: Config, corpus: Corpus) -> dict[str, str]:
+    """What makes a checkpoint readable without its job: the configuration and the tokenizer."""
+    found, tokenizer = {"config.yaml": to_yaml(config)}, corpus.path / TOKENIZER
+    if tokenizer.is_file():
+        found[TOKENIZER] = tokenizer.read_text(encoding="utf-8")
+    return found
 
 
-def _trainer(config: Config, callbacks: list[Callback]) -> pl.Trainer:
+def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -> pl.Trainer:
     parallel, options = config.parallel, config.trainer
     strategy = TensorParallelStrategy(
-        tp=parallel.tensor_model_parallel_size,
-        dp=parallel.data_parallel_size,
-        table=parameter_table(config.model),
+        sizes=parallel.axes,
+        table=parameter_table(config),
+        texts=texts,
         timeout=timedelta(seconds=options.timeout_seconds),
     )
     return pl.Trainer(
@@ -100,10 +124,8 @@ def _trainer(config: Config, callbacks: list[Callback]) -> pl.Trainer:
         accelerator=options.accelerator,
         devices=parallel.world_size // config.launch.nodes,
         num_nodes=config.launch.nodes,
-        precision=PRECISIONS[options.precision],  # type: ignore[arg-type]
         max_steps=options.max_steps,
-        accumulate_grad_batches=config.accumulation,
-        val_check_interval=options.val_every_n_steps * config.accumulation,
+        val_check_interval=options.val_every_n_steps,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

@@ -10,7 +10,7 @@ from hydratron.planner.fake_group import fake_mesh
 
 
 def test_rank_0_of_any_world() -> None:
-    with fake_mesh(8, 64) as mesh:
+    with fake_mesh({"data": 64, "tensor": 8}) as mesh:
         assert dist.get_world_size() == 512
         assert (mesh.tensor.rank, mesh.tensor.size) == (0, 8)
         assert (mesh.data.rank, mesh.data.size) == (0, 64)
@@ -19,8 +19,8 @@ def test_rank_0_of_any_world() -> None:
 
 
 def test_the_group_is_closed_after_an_exception() -> None:
-    with pytest.raises(RuntimeError, match="on purpose"), fake_mesh(2, 2):
+    with pytest.raises(RuntimeError, match="on purpose"), fake_mesh({"data": 2, "tensor": 2}):
         raise RuntimeError("on purpose")
     assert not dist.is_initialized()
-    with fake_mesh(1, 3) as mesh:
+    with fake_mesh({"data": 3, "tensor": 1}) as mesh:
         assert mesh.data.size == 3

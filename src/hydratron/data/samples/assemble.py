@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -31,17 +31,23 @@ class Samples(Protocol):
     def __getitem__(self, i: int) -> Any: ...
 
 
-def split_samples(corpus: Corpus, split: str, seq_length: int, n: int, seed: int) -> Samples:
+Reader = Callable[[Corpus, Part, int, int, int], Samples]
+"""(corpus, part, seq_length, n, seed) -> the n samples of a part, as a task reads them."""
+
+
+def split_samples(
+    read: Reader, corpus: Corpus, split: str, seq_length: int, n: int, seed: int
+) -> Samples:
     """The n samples of `train` or `validation` in the order of a seed, blended if it has parts.
 
     The order is built by the first process that asks and then read from `corpus.path`.
     """
     parts = corpus.splits[split]
     if len(parts) == 1:
-        return _part_samples(corpus, parts[0], seq_length, n, seed)
+        return read(corpus, parts[0], seq_length, n, seed)
     weights = [part.weight for part in parts]
     sets = [
-        _part_samples(corpus, part, seq_length, count, seed)
+        read(corpus, part, seq_length, count, seed)
         for part, count in zip(parts, samples_per_dataset(weights, n), strict=True)
     ]
     order = cached(
@@ -52,22 +58,21 @@ def split_samples(corpus: Corpus, split: str, seq_length: int, n: int, seed: int
     return BlendedSamples(sets, order["dataset"], order["sample"])
 
 
-def _part_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int) -> Samples:
+def gpt_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int) -> GPTSamples:
+    """Windows of seq_length + 1 tokens over shuffled documents."""
     sizes = part.dataset.sizes[part.sequences]
-    asked = {"seq_length": seq_length, "samples": n, "seed": seed, "sizes": fingerprint(sizes)}
-    if part.sentences:
-        return _bert_samples(corpus, part, asked)
     arrays = cached(
         corpus.path / INDEX,
-        {"order": "gpt", **asked},
+        {"order": "gpt", **_asked(part, seq_length, n, seed)},
         lambda: build_sample_index(sizes, seq_length, n, seed)._asdict(),
     )
     first = part.sequences.start
     return GPTSamples(part.dataset, first, SampleIndex(**arrays), n, corpus.vocab_size)
 
 
-def _bert_samples(corpus: Corpus, part: Part, asked: dict[str, Any]) -> BertSamples:
-    seq_length, n, seed = asked["seq_length"], asked["samples"], asked["seed"]
+def bert_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int) -> BertSamples:
+    """Pairs of segments with masked words, over shuffled documents."""
+    asked = _asked(part, seq_length, n, seed)
     arrays = cached(
         corpus.path / INDEX,
         {"order": "bert", **asked, "documents": fingerprint(part.documents)},
@@ -75,6 +80,11 @@ def _bert_samples(corpus: Corpus, part: Part, asked: dict[str, Any]) -> BertSamp
     )
     special = bert_tokens(corpus.path / TOKENIZER)
     return BertSamples(part.dataset, arrays["mapping"], seq_length, special, seed, n)
+
+
+def _asked(part: Part, seq_length: int, n: int, seed: int) -> dict[str, Any]:
+    sizes = fingerprint(part.dataset.sizes[part.sequences])
+    return {"seq_length": seq_length, "samples": n, "seed": seed, "sizes": sizes}
 
 
 def sentence_mapping(part: Part, seq_length: int, seed: int, n: int | None = None) -> Mapping:
@@ -93,7 +103,9 @@ def sentence_mapping(part: Part, seq_length: int, seed: int, n: int | None = Non
         raise DataError([Problem("sentences", part.dataset.prefix, str(error))]) from error
 
 
-def training_samples(corpus: Corpus, seq_length: int, ends: Sequence[int], seed: int) -> Samples:
+def training_samples(
+    read: Reader, corpus: Corpus, seq_length: int, ends: Sequence[int], seed: int
+) -> Samples:
     """All samples that a run of this seed reads, over as many epochs as it takes.
 
     By Megatron-LM's rule the order depends on how many samples there are.  A run that is made
@@ -102,15 +114,15 @@ def training_samples(corpus: Corpus, seq_length: int, ends: Sequence[int], seed:
     """
     starts = [0, *ends[:-1]]
     orders = [
-        split_samples(corpus, TRAIN, seq_length, end - start, continuation_seed(seed, run))
+        split_samples(read, corpus, TRAIN, seq_length, end - start, continuation_seed(seed, run))
         for run, (start, end) in enumerate(zip(starts, ends, strict=True))
     ]
     return orders[0] if len(orders) == 1 else Continued(orders)
 
 
-def validation_samples(corpus: Corpus, seq_length: int, n: int) -> Samples:
+def validation_samples(read: Reader, corpus: Corpus, seq_length: int, n: int) -> Samples:
     """The first n samples of the validation split's one fixed order."""
-    return split_samples(corpus, VALIDATION, seq_length, n, VALIDATION_SEED)
+    return split_samples(read, corpus, VALIDATION, seq_length, n, VALIDATION_SEED)
 
 
 def continued(ends: Sequence[int], total: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,12 +17,14 @@ from hydratron.data.samples.assemble import Samples
 COUNTED = 1_000_000
 
 
-def frequency_loss(corpus: Corpus, samples: Samples) -> float:
+def frequency_loss(
+    corpus: Corpus, samples: Samples, predicted: Callable[[Any], npt.NDArray[np.int64]]
+) -> float:
     """Cross-entropy of what `samples` predict, by the frequencies of tokens in the training split.
 
-    Nats per predicted token.  The frequencies are those of about a million tokens, in sequences
-    spread evenly over each part, with one added for each entry of the vocabulary.  Not a number
-    when nothing is predicted.
+    Nats per token that is `predicted` of a sample.  The frequencies are those of about a million
+    tokens, in sequences spread evenly over each part, with one added for each entry of the
+    vocabulary.  Not a number when nothing is predicted.
     """
     counts = np.ones(corpus.vocab_size)
     for part in corpus.splits[TRAIN]:
@@ -29,14 +32,6 @@ def frequency_loss(corpus: Corpus, samples: Samples) -> float:
         sequences = range(part.sequences.start, part.sequences.stop, every)
         tokens = np.concatenate([part.dataset.get(sequence) for sequence in sequences])
         counts += part.weight * np.bincount(tokens, minlength=corpus.vocab_size)
-    targets = np.concatenate([_targets(samples[i]) for i in range(len(samples))])
+    targets = np.concatenate([predicted(samples[i]) for i in range(len(samples))])
     losses = -np.log(counts / counts.sum())[targets]
     return float(losses.mean()) if len(losses) else float("nan")
-
-
-def _targets(sample: Any) -> npt.NDArray[np.int64]:
-    """What the model has to tell: the next tokens (GPT), or the masked ones (BERT)."""
-    if isinstance(sample, dict):
-        labels: npt.NDArray[np.int64] = sample["labels"]
-        return labels[labels >= 0]
-    return np.asarray(sample[1:], dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Checkpoint folders: who takes part, how they are written and read, and what is trusted."""

@@ -1,0 +1,100 @@
+"""One rank that takes training's own step, without Lightning and without data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hydratron.config.schema import Config
+from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.sharding import ParamTable
+from hydratron.tasks.contract import Batch
+from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.precision import autocast
+from hydratron.training.step import Step, in_turn
+
+# The paper's parameters, activations and gradients (section 4.2); the optimizer's copy is fp32.
+HALF = torch.float16
+
+
+@dataclass
+class PlannedRank:
+    """A rank's network and optimizer; `masters`: fp32 copies of parameters that are fp16."""
+
+    config: Config
+    mesh: Mesh
+    table: ParamTable
+    network: Any
+    optimizer: torch.optim.Optimizer
+    masters: dict[str, nn.Parameter] | None = None
+
+    def step(self, batch: Batch, micro_batches: int) -> None:
+        """One step of `micro_batches` times the same batch; of none it is the update alone."""
+        task, precision = self.config.learning.task(), self.config.trainer.precision
+        count = len(task.parts)
+
+        def schedule(
+            batches: Sequence[Batch], losses: Callable[[Batch], Tensor], clear: Callable[[], None]
+        ) -> Tensor:
+            return in_turn(batches, losses, clear) if batches else torch.zeros(count)
+
+        step = Step(
+            self.network,
+            self.table,
+            task,
+            self.mesh,
+            self.config.optim.clip_grad,
+            autocast("fp32" if self.masters else precision, "cpu"),
+            schedule,
+            # Nobody knows the numbers of a step without data.
+            read=lambda numbers: [0.0] * len(numbers),
+        )
+        step([batch] * micro_batches, torch.ones(count, dtype=torch.float64), self._update)
+
+    def _update(self) -> None:
+        if self.masters is None:
+            self.optimizer.step()
+            return
+        named = dict(self.network.named_parameters())
+        for name, master in self.masters.items():
+            master.grad = named[name].grad.float()
+        self.optimizer.step()
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                named[name].copy_(master)
+                master.grad = None
+
+
+def planned_rank(
+    config: Config, vocab_size: int, mesh: Mesh, streams: RandomStreams, half: bool = False
+) -> PlannedRank:
+    """The network and optimizer of a job, with empty weights; `half`: the paper's fp16 weights."""
+    table = parameter_table(config)
+    with _default_type(HALF if half else torch.float32):
+        network = build_network(config, vocab_size, mesh, streams, "cpu")
+    named = dict(network.named_parameters())
+    masters = {n: nn.Parameter(p.detach().float()) for n, p in named.items()} if half else None
+    optimizer = build_optimizer(masters or named, table, config.optim)
+    return PlannedRank(config, mesh, table, network, optimizer, masters)
+
+
+def zeros(config: Config) -> Batch:
+    """A micro-batch without data."""
+    return config.learning.task().zeros(config.micro_batch_size, config.model.seq_length)
+
+
+@contextmanager
+def _default_type(dtype: torch.dtype) -> Iterator[None]:
+    """New tensors of no stated type have this one."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)

@@ -1,0 +1,1 @@
+"""What is learnt: samples, batches, losses and scores of every task, one row each."""

@@ -1,0 +1,69 @@
+"""What a task is to training, evaluation and planner, which know nothing else of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from hydratron.models.language import LanguageModel
+from hydratron.models.shape import Shape
+from hydratron.parallel.sharding import ParamTable
+
+Batch = dict[str, Tensor]
+Arrays = dict[str, npt.NDArray[Any]]
+Scores = dict[str, float]
+
+
+class Task(Protocol):
+    """Samples -> batch, loss and scores.
+
+    Every part of a loss is divided by its count over the global batch, so that neither the number
+    of replicas nor the size of a micro-batch changes the gradient.  (Megatron-LM divides BERT's
+    masked loss by the count of each rank and averages the ranks.)  Losses are in nats; sums and
+    counts are float64 unless they are trained on.  `network` is the trunk with the head that the
+    task needs; `parts` names the losses whose sum is minimised; `scored` is how many numbers
+    `scores` gives.
+    """
+
+    network: type[LanguageModel]
+    parts: tuple[str, ...]
+    scored: int
+
+    def parameters(self, shape: Shape, init_std: float) -> ParamTable:
+        """How the parameters of the network are split, drawn and decayed."""
+
+    def predicted(self, sample: Any) -> npt.NDArray[np.int64]:
+        """The tokens of a sample that the network has to tell."""
+
+    def collate(self, samples: Sequence[Any]) -> Arrays:
+        """One micro-batch of samples as arrays, the samples their first dimension."""
+
+    def zeros(self, samples: int, seq_length: int) -> Batch:
+        """A micro-batch without data."""
+
+    def counts(self, batch: Batch) -> Tensor:
+        """[parts]: over how many predictions the losses of this micro-batch are summed."""
+
+    def sums(self, network: Any, batch: Batch) -> Tensor:
+        """[parts]: the summed losses of this micro-batch, fp32, with a gradient."""
+
+    def scores(self, network: Any, batch: Batch) -> Tensor:
+        """[scored]: what is added up over the validation samples."""
+
+    def metrics(self, scores: Sequence[float]) -> Scores:
+        """The metrics `val/...` of all validation samples together."""
+
+
+def stacked(samples: Sequence[Arrays]) -> Arrays:
+    """Samples of equal arrays as one batch."""
+    return {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def perplexity(loss: float) -> float:
+    """exp(loss), as far as a float goes."""
+    return math.exp(min(loss, 700.0))

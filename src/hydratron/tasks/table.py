@@ -1,0 +1,74 @@
+"""The tasks: every value of `task=`, besides `pretrain`, which is the one of the architecture.
+
+A task is one row here and one class, which it names (`tasks.contract.Task`).  Needs no torch,
+because the schema and the preparation of data read the rows; what they name is imported late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hydratron.tasks.contract import Task
+
+PRETRAIN = "pretrain"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a task before anything is built.
+
+    architecture: the trunk that it trains.
+    learns:       `module:class` of the Task.
+    reads:        `module:function` (corpus, part, seq_length, n, seed) -> the n samples of a part.
+    sentences:    whether its data are sentences grouped by document, not whole documents.
+    pretrains:    whether it is what `pretrain` means for the architecture.
+    """
+
+    architecture: str
+    learns: str
+    reads: str
+    sentences: bool = False
+    pretrains: bool = False
+
+    def task(self) -> Task:
+        made: Task = _named(self.learns)()
+        return made
+
+    @property
+    def samples(self) -> Callable[..., Any]:
+        found: Callable[..., Any] = _named(self.reads)
+        return found
+
+
+TASKS: dict[str, Row] = {
+    "causal": Row(
+        "gpt",
+        learns="hydratron.tasks.causal:Causal",
+        reads="hydratron.data.samples.assemble:gpt_samples",
+        pretrains=True,
+    ),
+    "masked": Row(
+        "bert",
+        learns="hydratron.tasks.masked:Masked",
+        reads="hydratron.data.samples.assemble:bert_samples",
+        sentences=True,
+        pretrains=True,
+    ),
+}
+
+
+def row_of(task: str, architecture: str) -> Row:
+    """The row of a task by name; `pretrain` is that of the architecture."""
+    if task != PRETRAIN:
+        return TASKS[task]
+    rows = TASKS.values()
+    return next(row for row in rows if row.pretrains and row.architecture == architecture)
+
+
+def _named(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)

@@ -1,0 +1,127 @@
+"""The one optimizer step: training takes it, and the planner takes it on tensors without data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hydratron.parallel.gradients import reduce_gradients, squared_norm
+from hydratron.parallel.mesh import DATA, TENSOR, Mesh
+from hydratron.parallel.sharding import ParamTable
+from hydratron.tasks.contract import Batch, Task
+
+# (micro-batches, losses of one, what to do before the first backward) -> summed losses [parts]
+Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
+
+# What every rank says of its step, [squared norm, asked to stop, loss, ...]: the entries that the
+# ranks of an axis hold parts of.  Those of an axis that is not named here hold parts of all.
+PARTS = {TENSOR: slice(0, 2), DATA: slice(1, None)}
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What all ranks agree on after a step.
+
+    `losses`: the parts of the mean loss over the global batch, nats; `grad_norm`: of the whole
+    gradient, before clipping; `stop`: some rank was asked to stop.
+    """
+
+    losses: tuple[float, ...]
+    grad_norm: float
+    stop: bool = False
+
+    @property
+    def loss(self) -> float:
+        return sum(self.losses)
+
+    @property
+    def broken(self) -> str | None:
+        """Which number is not finite, so that the parameters were left as they are."""
+        for name, value in (("loss", self.loss), ("gradient norm", self.grad_norm)):
+            if not math.isfinite(value):
+                return f"the {name} is {value}"
+        return None
+
+
+def in_turn(
+    batches: Sequence[Batch], losses_of: Callable[[Batch], Tensor], clear: Callable[[], None]
+) -> Tensor:
+    """One micro-batch after the other, forward and backward."""
+    seen: list[Tensor] = []
+    for batch in batches:
+        losses = losses_of(batch)
+        seen.append(losses.detach())
+        if len(seen) == 1:
+            clear()
+        losses.sum().backward()
+        del losses
+    return torch.stack(seen).sum(dim=0)
+
+
+class Step:
+    """All micro-batches of one optimizer step of one replica.
+
+    Losses and gradients are summed and divided by counts over the global batch; what is not finite
+    on any rank is seen by all of them, before the update.  `largest_norm` 0 turns clipping off;
+    `precision` makes the context of a forward pass; `schedule` runs the micro-batches; `read` takes
+    the numbers of the step off the device, all at once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        table: ParamTable,
+        task: Task,
+        mesh: Mesh,
+        largest_norm: float,
+        precision: Callable[[], AbstractContextManager[Any]],
+        schedule: Schedule = in_turn,
+        read: Callable[[Tensor], list[float]] = Tensor.tolist,
+    ) -> None:
+        self.network, self.table, self.task, self.mesh = network, table, task, mesh
+        self.largest_norm, self.precision = largest_norm, precision
+        self.schedule, self.read = schedule, read
+
+    def __call__(
+        self,
+        batches: Sequence[Batch],
+        counts: Tensor,
+        update: Callable[[], Any],
+        stop: bool = False,
+    ) -> StepResult:
+        """Forward, backward and, where all numbers are finite, `update()`.
+
+        `counts` [parts], fp64: what this replica counted in all of its micro-batches.
+        """
+        counts = self.mesh.data.all_reduce(counts.clone()).clamp(min=1.0).float()
+
+        def losses_of(batch: Batch) -> Tensor:
+            with self.precision():
+                return self.task.sums(self.network, batch) / counts
+
+        losses = self.schedule(batches, losses_of, self.network.zero_grad)
+        return self.finish(losses, update, stop)
+
+    def finish(self, losses: Tensor, update: Callable[[], Any], stop: bool = False) -> StepResult:
+        """Reduce the gradients, agree on what came out, clip and update; `losses` [parts]."""
+        parameters = dict(self.network.named_parameters())
+        gradients = reduce_gradients(parameters, self.table, self.mesh)
+        squared = squared_norm(gradients, self.table, self.mesh, losses.device)
+        asked = torch.full_like(squared, float(stop))
+        said = torch.cat([torch.stack([squared, asked]), losses.double()])
+        for axis, group in self.mesh.axes.items():
+            group.all_reduce(said[PARTS.get(axis, slice(None))])
+        norm = said[0].sqrt().float()
+        grad_norm, stopped, *parts = self.read(torch.cat([norm.double().unsqueeze(0), said[1:]]))
+        result = StepResult(tuple(parts), grad_norm, stopped > 0)
+        if result.broken is None:
+            if self.largest_norm:
+                torch.nn.utils.clip_grads_with_norm_(parameters.values(), self.largest_norm, norm)
+            update()
+        return result
