@@ -1,56 +1,37 @@
-"""What takes part in a checkpoint: anything that gives its state and takes it back."""
+"""What a checkpoint holds: named participants, each of which gives its state and takes it back."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from hydratron.errors import HydratronError
 
-State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A tensor in a checkpoint: the shape of the whole, and its type."""
+class Saved(NamedTuple):
+    """What a checkpoint knows of a whole tensor before it is read."""
 
     shape: torch.Size
     dtype: torch.dtype
 
 
 class Participant(Protocol):
-    """Has a name in the checkpoint.  A state is flat: names -> tensors or JSON values.
+    """Keys are the same on all ranks.  A tensor is read into the one that `state` gives."""
 
-    A tensor of which this rank holds a part is a DTensor, which knows its place in the whole; a
-    plain one is the same on every rank that gives it.  JSON values are those of the first rank.
-    """
+    def state(self) -> Mapping[str, Any]:
+        """Tensors, or DTensors where a rank holds a part, and JSON values; all else is refused.
 
-    def state(self) -> State:
-        """What is saved.  Nothing else of the participant is."""
+        What is not a part is equal on all ranks; one rank's is written.
+        """
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take back all that was saved; the tensors are filled already."""
+
+
+@runtime_checkable
+class MakesRoom(Participant, Protocol):
+    """A participant whose tensors depend on what was saved, or are not the same on all ranks."""
 
     def room(self, saved: Mapping[str, Saved]) -> dict[str, Tensor]:
-        """The tensors into which those that were `saved` of it are read, by their names."""
-
-    def load(self, state: State) -> None:
-        """Take over what was saved: the tensors of `room`, filled, and the JSON values."""
-
-
-def divided(name: str, state: Mapping[str, Any]) -> tuple[dict[str, Tensor], State]:
-    """The tensors of a state and its JSON values; anything else is refused by its name."""
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-    values = {key: value for key, value in state.items() if key not in tensors}
-    for key, value in values.items():
-        try:
-            same = json.loads(json.dumps(value, allow_nan=False)) == value
-        except (TypeError, ValueError):
-            same = False
-        if not same:
-            raise HydratronError(
-                f"checkpoint: {name}, {key}: {type(value).__name__} is neither a tensor nor JSON"
-            )
-    return tensors, values
+        """The tensors to read into; what it leaves out of `saved`, it does without knowingly."""

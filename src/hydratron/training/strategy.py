@@ -17,7 +17,8 @@ from torch.optim import Optimizer
 
 from hydratron.checkpoint import folder as checkpoints
 from hydratron.checkpoint.participant import Participant
-from hydratron.checkpoint.participants import ModelState, OptimizerState, Stateful, StreamState
+from hydratron.checkpoint.participants import ModelState, OptimizerState, StreamState
+from hydratron.checkpoint.stateful import Stateful
 from hydratron.parallel.mesh import Mesh, build_mesh
 from hydratron.parallel.sharding import ParamTable
 from hydratron.training.internals import OwnMeshStrategy, loop_position
