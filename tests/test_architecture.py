@@ -22,8 +22,8 @@ ROOMS: dict[str, set[str]] = {
     # The task function of a sweep starts jobs; the schema reads the names of the placements.
     "config": {"launch", "models"},
     "data": {"config"},
-    "reporting": set(),
-    "workspace": {"reporting"},
+    "reporting": {"config"},
+    "workspace": {"config", "reporting"},
     "training": {"config", "data", "models", "parallel"},
     "launch": {"config", "data", "training"},
     "planner": {"config", "models", "parallel", "training"},
