@@ -15,7 +15,10 @@ from hydratron.config.schema import Config
 
 @dataclass(frozen=True)
 class Option:
-    """One leaf of the schema.  `kind` is its type without None; `bounds` are those it declares."""
+    """One leaf of the schema.  `kind` is its type without None; `bounds` are those it declares.
+
+    `marks` are those of its sections and its own (`hydratron.config.option`).
+    """
 
     key: str
     kind: Any
@@ -23,12 +26,13 @@ class Option:
     default: Any
     meaning: str
     bounds: Mapping[str, Any]
+    marks: Mapping[str, Any]
 
 
 @cache
 def options() -> dict[str, Option]:
     """Every leaf of `Config` by its dotted name, in the order of the schema."""
-    return {option.key: option for option in _walk(Config, "")}
+    return {option.key: option for option in _walk(Config, "", {})}
 
 
 @cache
@@ -38,17 +42,34 @@ def sections() -> tuple[str, ...]:
     return tuple(dict.fromkeys(parent for parent in parents if parent))
 
 
-def _walk(schema: type, prefix: str) -> Iterable[Option]:
+@cache
+def marked(mark: str) -> dict[str, Any]:
+    """The options that carry a mark, with its value, in the order of the schema."""
+    return {key: found.marks[mark] for key, found in options().items() if mark in found.marks}
+
+
+@cache
+def carries(key: str, mark: str) -> bool:
+    """Whether the option has the mark; one that only an old file has, as all of its section."""
+    if key in options():
+        return key in marked(mark)
+    section = f"{key.rpartition('.')[0]}."
+    inside = [other in marked(mark) for other in options() if other.startswith(section)]
+    return bool(inside) and all(inside)
+
+
+def _walk(schema: type, prefix: str, marks: Mapping[str, Any]) -> Iterable[Option]:
     hints = typing.get_type_hints(schema)
     for field in fields(schema):
         key, hint = prefix + field.name, hints[field.name]
+        own = {**marks, **field.metadata.get("marks", {})}
         if is_dataclass(hint):
-            yield from _walk(typing.cast(type, hint), f"{key}.")
+            yield from _walk(typing.cast(type, hint), f"{key}.", own)
             continue
         kind, nullable = without_none(hint)
         default = field.default if field.default_factory is MISSING else field.default_factory()
-        bounds = {name: value for name, value in field.metadata.items() if name != "meaning"}
-        yield Option(key, kind, nullable, default, field.metadata["meaning"], bounds)
+        meaning, bounds = field.metadata["meaning"], field.metadata["bounds"]
+        yield Option(key, kind, nullable, default, meaning, bounds, own)
 
 
 def value_of(config: Config, key: str) -> Any:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from hydratron.config.option import option
+from hydratron.config.option import option, section
 from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
 from hydratron.models.shape import Shape
@@ -32,25 +32,32 @@ class LayerNormConfig:
 class ModelConfig:
     """`model=`: the shape of the network, the same for every parallel degree."""
 
-    name: str = option("gpt_nano", "label in job names, tables and curves")
-    architecture: str = option("gpt", "which network is built", choices=("gpt", "bert"))
-    num_layers: int = option(4, "transformer layers", minimum=1)
-    hidden_size: int = option(192, "width of the residual stream", minimum=1)
-    num_attention_heads: int = option(4, "attention heads per layer", minimum=1)
-    ffn_hidden_size: int | None = option(
-        None, "width of the MLP; null means 4 * hidden_size", minimum=1
+    name: str = option("gpt_nano", "label in job names, tables and curves", size=True)
+    architecture: str = option("gpt", "which network is built", choices=("gpt", "bert"), fixed=True)
+    num_layers: int = option(4, "transformer layers", minimum=1, fixed=True, size=True)
+    hidden_size: int = option(192, "width of the residual stream", minimum=1, fixed=True, size=True)
+    num_attention_heads: int = option(
+        4, "attention heads per layer", minimum=1, fixed=True, size=True
     )
-    seq_length: int = option(128, "tokens per sequence, and learned positions", minimum=1)
+    ffn_hidden_size: int | None = option(
+        None, "width of the MLP; null means 4 * hidden_size", minimum=1, fixed=True, size=True
+    )
+    seq_length: int = option(
+        128, "tokens per sequence, and learned positions", minimum=1, fixed=True
+    )
     vocab_multiple: int = option(
         1024,
         "the vocabulary is padded to a multiple of this, whatever the parallel degree",
         minimum=1,
+        fixed=True,
     )
-    init_std: float = option(0.02, "standard deviation of the initial weights", above=0)
+    init_std: float = option(0.02, "standard deviation of the initial weights", above=0, size=True)
     dropout: float = option(
         0.1, "probability, after embedding, attention, projection and MLP", minimum=0, maximum=0.99
     )
-    gelu: str = option("tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"))
+    gelu: str = option(
+        "tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"), fixed=True
+    )
     attention: str = option(
         "sdpa", "sdpa: fused; manual: materialised scores", choices=("sdpa", "manual")
     )
@@ -58,7 +65,7 @@ class ModelConfig:
     loss_chunk_tokens: int = option(
         8192, "tokens whose logits are held at once in the loss", minimum=1
     )
-    layernorm: LayerNormConfig = field(default_factory=LayerNormConfig)
+    layernorm: LayerNormConfig = section(LayerNormConfig, fixed=True)
 
     def padded(self, vocab_size: int) -> int:
         """The smallest multiple of `vocab_multiple` that holds the tokenizer's vocabulary."""

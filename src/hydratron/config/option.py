@@ -1,9 +1,22 @@
-"""One option of a job: its default, meaning, unit and bounds, as a dataclass field."""
+"""One option of a job: its default, meaning, unit, bounds and marks, as a dataclass field."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import field
-from typing import Any
+from typing import Any, TypedDict, Unpack
+
+
+class Marks(TypedDict, total=False):
+    """What resumes, reports and labels have to know of an option, or of all in a section."""
+
+    fixed: bool  # no checkpoint can be loaded across a change: a resume may not make one
+    bookkeeping: bool  # where files go and how processes start: changes nothing that is learned
+    distinct: bool  # bookkeeping, but with another value it is another job
+    derived: bool  # follows from other options: no difference between jobs
+    size: bool  # set by the model's size; the model's other options are variants
+    axis: str  # the degree of a parallel axis, which has these letters in labels
+    per_degree: bool  # belongs to the parallel degree, though it is none
 
 
 def option(
@@ -14,10 +27,17 @@ def option(
     above: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    **marks: Unpack[Marks],
 ) -> Any:
     """A field with its meaning and its bounds (`minimum` and `maximum` inclusive, `above` not)."""
     bounds = {"minimum": minimum, "above": above, "maximum": maximum, "choices": choices}
-    metadata = {"meaning": meaning} | {k: v for k, v in bounds.items() if v is not None}
+    known = {k: v for k, v in bounds.items() if v is not None}
+    metadata = {"meaning": meaning, "bounds": known, "marks": marks}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
+
+
+def section(kind: Callable[[], Any], **marks: Unpack[Marks]) -> Any:
+    """A field of options, all of which carry the marks."""
+    return field(default_factory=kind, metadata={"marks": marks})

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hydratron.config.keys import options, value_of
+from hydratron.config.keys import marked, options, value_of
 from hydratron.config.load import load
 from hydratron.config.schema import Config
 from hydratron.errors import Problem
@@ -17,17 +17,6 @@ from hydratron.errors import Problem
 PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 
 OWN_GROUP = "model.layernorm."  # inside `model`, but chosen by `layernorm=`
-
-# What a checkpoint cannot be loaded across: the shape of the network, the meaning of a token, and
-# how many samples a step has consumed.
-FIXED = (
-    *(f"model.{name}" for name in ("architecture", "num_layers", "hidden_size")),
-    *(f"model.{name}" for name in ("num_attention_heads", "ffn_hidden_size", "seq_length")),
-    *(f"model.{name}" for name in ("vocab_multiple", "gelu")),
-    *(f"model.layernorm.{name}" for name in ("placement", "norm", "residual_scale", "eps")),
-    *("data.source", "data.split", "tokenizer.kind", "tokenizer.vocab_size"),
-    "trainer.global_batch_size",
-)
 
 
 def config_file(resume: Path) -> Path:
@@ -57,7 +46,7 @@ def fixed_problems(config: Config) -> list[Problem]:
     """Options of a resuming job that must stay as the parent had them and do not."""
     assert config.resume is not None
     parent, found = load(config_file(Path(config.resume))), []
-    for key in FIXED:
+    for key in marked("fixed"):
         old, new = value_of(parent, key), value_of(config, key)
         if old != new:
             found.append(Problem(key, new, f"{old} -> {new} cannot change over a resume"))

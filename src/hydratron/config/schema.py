@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hydratron.config.cluster import ClusterConfig, PlanConfig
 from hydratron.config.model import ModelConfig
-from hydratron.config.option import option
+from hydratron.config.option import option, section
 from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 
 
@@ -18,8 +18,10 @@ from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 class ParallelConfig:
     """`parallel=`: the product of both sizes is the number of processes."""
 
-    tensor_model_parallel_size: int = option(1, "ranks that share one replica", minimum=1)
-    data_parallel_size: int = option(1, "replicas", minimum=1)
+    tensor_model_parallel_size: int = option(
+        1, "ranks that share one replica", minimum=1, axis="tp"
+    )
+    data_parallel_size: int = option(1, "replicas", minimum=1, axis="dp")
 
     @property
     def world_size(self) -> int:
@@ -46,6 +48,7 @@ class DataConfig:
         "sotu",
         "sotu: the embedded corpus; text: your files; indexed: prepared tokens; blend: several",
         choices=("sotu", "text", "indexed", "blend"),
+        fixed=True,
     )
     path: str | None = option(
         None,
@@ -58,14 +61,21 @@ class DataConfig:
         [], "blend: the share of samples from each set; [] means by its tokens"
     )
     split: str = option(
-        "969/30/1", "indexed and blend: shares of training, validation and test documents, in order"
+        "969/30/1",
+        "indexed and blend: shares of training, validation and test documents, in order",
+        fixed=True,
     )
     num_workers: int = option(
         0, "processes per rank that read samples ahead; 0 reads within the step", minimum=0
     )
-    cache_dir: str = option("outputs/cache", "where prepared tokens are kept and found again")
+    cache_dir: str = option(
+        "outputs/cache", "where prepared tokens are kept and found again", bookkeeping=True
+    )
     prepared: str | None = option(
-        None, "folder of prepared tokens; filled in before the ranks start"
+        None,
+        "folder of prepared tokens; filled in before the ranks start",
+        bookkeeping=True,
+        derived=True,
     )
 
 
@@ -78,8 +88,11 @@ class TokenizerConfig:
         "bpe, wordpiece: trained on the training split; gpt2, bert: as published; "
         "prepared: the one that made the tokens",
         choices=("bpe", "gpt2", "wordpiece", "bert", "prepared"),
+        fixed=True,
     )
-    vocab_size: int = option(2048, "bpe and wordpiece: entries, special ones included", minimum=257)
+    vocab_size: int = option(
+        2048, "bpe and wordpiece: entries, special ones included", minimum=257, fixed=True
+    )
     path: str | None = option(
         None,
         "gpt2: folder with encoder.json and vocab.bpe; bert: vocab.txt or its folder; "
@@ -118,11 +131,14 @@ class TrainerConfig:
     """`trainer=`: how long, how large a batch, how precise, how often it is measured."""
 
     max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
-    global_batch_size: int = option(8, "sequences per optimizer step, all replicas", minimum=1)
+    global_batch_size: int = option(
+        8, "sequences per optimizer step, all replicas", minimum=1, fixed=True
+    )
     micro_batch_size: int | None = option(
         None,
         "sequences per forward pass of one replica; null: its whole share of the global batch",
         minimum=1,
+        per_degree=True,
     )
     precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
     matmul_precision: str = option(
@@ -210,17 +226,19 @@ class Config:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     stability: StabilityConfig = field(default_factory=StabilityConfig)
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    logger: LoggerConfig = field(default_factory=LoggerConfig)
-    launch: LaunchConfig = field(default_factory=LaunchConfig)
+    checkpoint: CheckpointConfig = section(CheckpointConfig, bookkeeping=True, distinct=True)
+    logger: LoggerConfig = section(LoggerConfig, bookkeeping=True)
+    launch: LaunchConfig = section(LaunchConfig, bookkeeping=True)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
     plan: PlanConfig = field(default_factory=PlanConfig)
     task: str = option(
         PRETRAIN, "what is learnt; pretrain: causal or masked, by the architecture",
-        choices=(PRETRAIN, *TASKS),
+        choices=(PRETRAIN, *TASKS), fixed=True,
     )  # fmt: skip
     seed: int = option(1234, "weights, sample order and dropout", minimum=0, maximum=2**32 - 1)
-    resume: str | None = option(None, "a job folder or a checkpoint to go on from")
+    resume: str | None = option(
+        None, "a job folder or a checkpoint to go on from", bookkeeping=True, distinct=True
+    )
 
     @property
     def variant(self) -> str:

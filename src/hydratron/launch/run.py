@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from hydratron.config.keys import carries
 from hydratron.config.load import dump, load, to_dict
 from hydratron.config.schema import Config
 from hydratron.data.prepare import prepare
@@ -30,8 +31,6 @@ LAUNCHERS: dict[str, Callable[[Config, JobFolder, Callable[[], None], str], None
 }
 # A diverged job is an outcome: run again it would diverge again.
 FINAL = ("completed", "diverged")
-# Options that say where and how a job runs, not which job it is.
-NOT_COMPARED = ("launch.", "logger.", "data.cache_dir", "data.prepared")
 
 
 def run_job(
@@ -82,7 +81,9 @@ def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any
         raise JobError(f"{folder}: holds a job of another version: {error}; {advice}") from None
     old, new = flatten(to_dict(before)), flatten(to_dict(config))
     for key in old:
-        if old[key] != new[key] and not key.startswith(NOT_COMPARED):
+        # Where and how a job runs does not say which job it is.
+        same = carries(key, "bookkeeping") and not carries(key, "distinct")
+        if old[key] != new[key] and not same:
             change = f"{key}: {old[key]} -> {new[key]}"
             raise JobError(f"{folder}: holds another job ({change}); {advice}")
     result = read_json(job.result)

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hydratron.reporting.differences import BOOKKEEPING, PARALLEL, variants, varying
+from hydratron.config.keys import carries
+from hydratron.reporting.differences import variants, varying
 from hydratron.reporting.formats import setting
 from hydratron.reporting.records import Run
 
@@ -57,15 +58,15 @@ def styles(runs: Sequence[Run]) -> list[Style]:
 
 def colourings(runs: Sequence[Run]) -> list[Colouring]:
     """By variant first, then by model, parallel degree and every other key that differs."""
-    keys = [key for key in varying(runs) if not key.startswith(BOOKKEEPING)]
+    keys = [key for key in varying(runs) if not carries(key, "bookkeeping")]
     found = [_by_size("variant", runs, variants(runs))]
     if "model.name" in keys:
         found.append(_by_size("model", runs, [run.model for run in runs]))
     degrees = _degrees(runs)
     if len(degrees) > 1:
         found.append(_colouring("parallel", [run.parallel for run in runs], degrees))
-    degree = PARALLEL - {"trainer.micro_batch_size"}
-    found += [_by_value(k, runs) for k in keys if k != "model.name" and k not in degree]
+    others = [key for key in keys if key != "model.name" and not carries(key, "axis")]
+    found += [_by_value(key, runs) for key in others]
     # The model is offered once: where the variants are the models they are the same.
     unique = {(c.labels, c.of): c for c in reversed(found)}
     return [c for c in found if unique[c.labels, c.of] is c]
@@ -81,7 +82,7 @@ def palette(count: int, *, scale: bool = False) -> tuple[str, ...]:
 
 def _degrees(runs: Sequence[Run]) -> list[str]:
     """The parallel degrees from the fewest ranks up."""
-    ranks = {run.parallel: (math.prod(run.sizes), run.parallel) for run in runs}
+    ranks = {run.parallel: (math.prod(run.sizes.values()), run.parallel) for run in runs}
     return sorted(ranks, key=ranks.__getitem__)
 
 

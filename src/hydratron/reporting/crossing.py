@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hydratron.reporting.metrics import RANKED
 from hydratron.reporting.records import Run
 
-REACHED_BY = "val/loss"
 # A loss is printed with four decimals, and two parallel degrees of a run differ in the seventh.
 DECIMALS = 4
 
@@ -39,9 +39,9 @@ def first_crossing(
 def tokens_to_loss(run: Run, target: float) -> float | None:
     """The tokens at which the run's validation loss first reaches the target, or None."""
     columns = run.columns
-    if "tokens" not in columns or REACHED_BY not in columns:
+    if "tokens" not in columns or RANKED not in columns:
         return None
-    return first_crossing(columns["tokens"], columns[REACHED_BY], target)
+    return first_crossing(columns["tokens"], columns[RANKED], target)
 
 
 def default_target(runs: Sequence[Run]) -> float | None:
@@ -54,7 +54,7 @@ def default_target(runs: Sequence[Run]) -> float | None:
         (run.blocks, value)
         for run in runs
         if run.status == "completed"
-        and (value := run.final(REACHED_BY)) is not None
+        and (value := run.final(RANKED)) is not None
         and math.isfinite(value)
     ]
     if not ended:

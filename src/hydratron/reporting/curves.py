@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Any
@@ -12,77 +11,52 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hydratron.reporting.records import POSITION, Run
+from hydratron.reporting.metrics import POSITION, Metric, charts
+from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import Seeds
 
 POINTS = 400
-SMOOTHED = "train/loss"
 WINDOWS = 40
 # What a page draws at once; with more curves each gets fewer points, but never below FEWEST.
 BUDGET, FEWEST = 20_000, 100
 DIGITS = 8
 
 
-@dataclass(frozen=True)
-class Panel:
-    """One chart: its metric, title and how its numbers are written (d3 formats)."""
-
-    metric: str
-    title: str
-    ticks: str
-    hover: str
-    unit: str = ""
-    log: bool = True
-    """Whether the logarithmic y applies; a schedule that ends at zero has nothing to show there."""
-
-
-PANELS = (
-    Panel("val/loss", "Validation loss", "~g", ".4f", "nats per token"),
-    Panel("train/loss", "Training loss", "~g", ".4f"),
-    Panel("val/perplexity", "Validation perplexity", "~s", ".4~g"),
-    Panel("val/mlm_loss", "Masked loss", "~g", ".4f", "validation, nats per masked token"),
-    Panel(
-        "val/sop_accuracy", "Order of segments", ".2~%", ".3~%", "validation, told right", log=False
-    ),
-    Panel("lr", "Learning rate", "~g", ".3~g", log=False),
-    Panel("grad_norm", "Gradient norm", "~g", ".4~g", "before clipping"),
-    Panel("perf/tokens_per_second", "Throughput", "~s", ".4~s", "tokens per second"),
-    Panel("perf/mfu", "Model FLOPs utilisation", ".2~%", ".2~%", "of peak"),
-    Panel("perf/memory_bytes", "Memory", "~s", ".4~s", "bytes"),
-    Panel("perf/data_wait", "Waiting for data", ".2~%", ".2~%", "of the time", log=False),
-)
+def logged(runs: Sequence[Run]) -> list[Metric]:
+    """The metrics with a chart that any run logged as numbers."""
+    return charts(key for run in runs for key in run.columns)
 
 
 def curves(runs: Sequence[Run], seeds: Sequence[Seeds] = ()) -> list[dict[str, Any]]:
-    """Every metric of every run that has finite values: {run, metric, step, tokens, seconds, y}.
+    """The charts of every run that has finite values: {run, metric, step, tokens, seconds, y}.
 
-    `run` counts in `runs`; the lists have at most 400 entries; the training loss also has
+    `run` counts in `runs`; the lists have at most 400 entries; a smoothed metric also has
     `smooth`, its moving average. Where tokens are a whole multiple of the step, `tokens` is that
     number. Means over `seeds` follow, with `group` (counts in `seeds`) in place of `run`, and
-    `low` and `high`, which at each point are the least and the largest value of any seed (for the
-    training loss of the moving averages).
+    `low` and `high`, which at each point are the least and the largest value of any seed (for a
+    smoothed metric of the moving averages).
     """
     # One window for all runs: curves of different lengths stay comparable.
     window = max((len(run.rows) for run in runs), default=0) / WINDOWS
     limit = max(FEWEST, min(POINTS, BUDGET // max(1, len(runs))))
-    drawn = []
+    drawn, metrics = [], logged(runs)
     for index, run in enumerate(runs):
-        for panel in PANELS:
-            found = _logged(run, panel.metric)
+        for metric in metrics:
+            found = _logged(run, metric.name)
             if found is None:
                 continue
             position, values = found
             kept = decimate(values, limit)
-            curve = {"run": index, "metric": panel.metric} | _points(position, kept)
+            curve = {"run": index, "metric": metric.name} | _points(position, kept)
             curve["y"] = rounded(values[kept])
-            if panel.metric == SMOOTHED:
+            if metric.smoothed:
                 curve["smooth"] = rounded(smooth(values, window)[kept])
             drawn.append(curve)
     for index, group in enumerate(seeds):
-        for panel in PANELS:
-            mean = _mean(group, panel.metric, window, limit)
+        for metric in metrics:
+            mean = _mean(group, metric, window, limit)
             if mean is not None:
-                drawn.append({"group": index, "metric": panel.metric} | mean)
+                drawn.append({"group": index, "metric": metric.name} | mean)
     return drawn
 
 
@@ -146,16 +120,16 @@ def _common(steps: Sequence[np.ndarray]) -> np.ndarray:
     return reduce(np.intersect1d, steps)
 
 
-def _mean(group: Seeds, metric: str, window: float, limit: int) -> dict[str, Any] | None:
+def _mean(group: Seeds, metric: Metric, window: float, limit: int) -> dict[str, Any] | None:
     """Mean, least and largest value at the steps that all usable runs of the group have logged."""
-    found = [logged for run in group.usable if (logged := _logged(run, metric)) is not None]
+    found = [values for run in group.usable if (values := _logged(run, metric.name)) is not None]
     if not found or len(found) < len(group.usable):
         return None
     step = _common([position["step"] for position, _ in found])
     if not len(step):
         return None
     rows = [np.searchsorted(position["step"], step) for position, _ in found]
-    series = [smooth(values, window) if metric == SMOOTHED else values for _, values in found]
+    series = [smooth(values, window) if metric.smoothed else values for _, values in found]
     stacked = np.stack([values[at] for values, at in zip(series, rows, strict=True)])
     low, high = stacked.min(axis=0), stacked.max(axis=0)
     # Half of the points for each edge of the band, so that its extremes are kept too.

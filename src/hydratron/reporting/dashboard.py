@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from hydratron.reporting import sections
 from hydratron.reporting.colours import Style, colourings, styles
-from hydratron.reporting.curves import PANELS, curves
+from hydratron.reporting.curves import curves, logged
 from hydratron.reporting.layers import layer_maps, layer_section
 from hydratron.reporting.records import BROKEN, Run
 from hydratron.reporting.seed_table import seed_table
@@ -39,8 +39,8 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
     """The whole HTML page; with `reload_seconds` it says that it is live and loads itself anew."""
     drawn, offered, groups = styles(runs), colourings(runs), seed_groups(runs)
     lines, maps = curves(runs, groups), layer_maps(runs)
-    logged = {line["metric"] for line in lines}
-    shown = [panel for panel in PANELS if panel.metric in logged]
+    finite = {line["metric"] for line in lines}
+    shown = [metric for metric in logged(runs) if metric.name in finite]
     index = {run.folder: i for i, run in enumerate(runs)}
     data = {
         "title": title,
@@ -57,16 +57,16 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
         "colourings": [asdict(colouring) for colouring in offered],
         "panels": [
             {
-                "id": sections.chart_id(panel),
-                "metric": panel.metric,
-                "title": panel.title,
-                "unit": panel.unit,
-                "ticks": panel.ticks,
-                "hover": panel.hover,
-                "log": panel.log,
+                "id": sections.chart_id(metric),
+                "metric": metric.name,
+                "title": metric.title,
+                "unit": metric.unit,
+                "ticks": metric.format.ticks,
+                "hover": metric.format.hover,
+                "log": metric.log,
                 "main": place == 0,
             }
-            for place, panel in enumerate(shown)
+            for place, metric in enumerate(shown)
         ],
         "curves": lines,
         "layers": maps,

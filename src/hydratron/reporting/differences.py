@@ -5,43 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 
+from hydratron.config.keys import carries, marked
 from hydratron.reporting.formats import setting
 from hydratron.reporting.records import Run
 
-# The keys that a model size fixes; the other model.* keys (layernorm, dropout) are variants.
-SHAPE = frozenset(
-    f"model.{key}"
-    for key in (
-        "name",
-        "num_layers",
-        "hidden_size",
-        "num_attention_heads",
-        "ffn_hidden_size",
-        "init_std",
-    )
-)
+# The other model.* keys (layernorm, dropout) are variants.
+SHAPE = frozenset(marked("size"))
 # The micro-batch belongs to the degree: the global batch, which is compared, stays the same.
-PARALLEL = frozenset(
-    {
-        "parallel.tensor_model_parallel_size",
-        "parallel.data_parallel_size",
-        "trainer.micro_batch_size",
-    }
-)
-# Where files go and how processes start; nothing of it changes what is learned.
-BOOKKEEPING = ("logger.", "launch.", "checkpoint.", "data.prepared", "data.cache_dir", "resume")
-DERIVED = "data.prepared"
+PARALLEL = frozenset(marked("axis") | marked("per_degree"))
 
 
 def varying(runs: Sequence[Run]) -> list[str]:
     """The configuration keys that differ between the runs, in the order of the configuration."""
     keys = dict.fromkeys(key for run in runs for key in run.settings)
-    return [key for key in keys if key != DERIVED and len({_value(run, key) for run in runs}) > 1]
+    told = [key for key in keys if not carries(key, "derived")]
+    return [key for key in told if len({_value(run, key) for run in runs}) > 1]
 
 
 def shared(runs: Sequence[Run]) -> dict[str, str]:
     """The configuration keys that all runs have in common, with their values."""
-    differing = {*varying(runs), DERIVED}
+    differing = {*varying(runs), *marked("derived")}
     return {k: setting(v) for k, v in runs[0].settings.items() if k not in differing}
 
 
@@ -53,14 +36,14 @@ def short_columns(
     Keys that follow from the model's name or from the parallel degree are left out.
     """
     columns: dict[str, list[str]] = {}
-    keys = [k for k in varying(runs) if k not in ignored and not k.startswith(BOOKKEEPING)]
+    keys = [k for k in varying(runs) if k not in ignored and not carries(k, "bookkeeping")]
     for key in keys:
         if key == "model.name":
             columns["model"] = [run.model for run in runs]
         elif key in PARALLEL and len({run.parallel for run in runs}) > 1:
             columns["parallel"] = [run.parallel for run in runs]
-            if key == "trainer.micro_batch_size" and not _follows(runs, key, _degree):
-                columns["micro_batch_size"] = _texts(runs, key)
+            if carries(key, "per_degree") and not _follows(runs, key, _degree):
+                columns[key.rsplit(".", 1)[-1]] = _texts(runs, key)
         elif not (key.startswith("model.") and _follows(runs, key, _name)):
             title = key.rsplit(".", 1)[-1]
             clash = sum(other.rsplit(".", 1)[-1] == title for other in keys) > 1
@@ -89,7 +72,7 @@ def groups(runs: Iterable[Run], ignored: frozenset[str]) -> list[list[Run]]:
         kept = {
             key: value
             for key, value in run.settings.items()
-            if key not in ignored and not key.startswith(BOOKKEEPING)
+            if key not in ignored and not carries(key, "bookkeeping")
         }
         found.setdefault(json.dumps(kept, sort_keys=True, default=str), []).append(run)
     return list(found.values())

@@ -12,7 +12,8 @@ from pyarrow import csv
 
 from hydratron.reporting.differences import varying
 from hydratron.reporting.formats import cell
-from hydratron.reporting.records import METRICS, POSITION, Run
+from hydratron.reporting.metrics import COLUMNS
+from hydratron.reporting.records import Run
 
 WHOLE_BELOW = 2.0**53
 
@@ -25,7 +26,7 @@ def write_curves(runs: Sequence[Run], file: BinaryIO) -> None:
         told["sweep"] = _array([run.sweep for run in runs])
     for key in varying(runs):
         told[key] = _array([cell(run.settings.get(key)) for run in runs])
-    logged = dict.fromkeys([*POSITION, *METRICS, *(key for run in runs for key in run.keys)])
+    logged = dict.fromkeys([*COLUMNS, *(key for run in runs for key in run.keys)])
     # A metric may have the name of a setting: the metric is what is asked for here.
     types = {k: values.type for k, values in told.items()} | {
         key: kind for key in logged if (kind := _type(runs, key)) is not None

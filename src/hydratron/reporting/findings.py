@@ -10,12 +10,14 @@ from typing import Protocol
 
 import numpy as np
 
+from hydratron.config.keys import marked
 from hydratron.reporting.differences import PARALLEL, SHAPE, contexts, groups
 from hydratron.reporting.formats import count, gap, loss, rate
+from hydratron.reporting.metrics import RANKED
 from hydratron.reporting.records import Run
 
 TOLERANCE = 1e-4
-NOT_COMPARED = SHAPE | {"trainer.micro_batch_size"}
+NOT_COMPARED = SHAPE | marked("per_degree").keys()
 
 
 class Finding(Protocol):
@@ -164,7 +166,7 @@ def _agreement(model: str, members: Sequence[Sequence[Run]]) -> Agreement:
         model=model,
         degrees=tuple(kept),
         final=_largest(abs(_final(a) - _final(b)) for a, b in pairs),
-        validation=_largest(d for a, b in pairs if (d := _gap(a, b, "val/loss")) is not None),
+        validation=_largest(d for a, b in pairs if (d := _gap(a, b, RANKED)) is not None),
         training=_largest(d for a, b in pairs if (d := _gap(a, b, "train/loss")) is not None),
         dropout=float(members[0][0].settings.get("model.dropout") or 0.0),
         missing=tuple(text for texts in missing for text in texts),
@@ -183,7 +185,7 @@ def _split(group: Sequence[Run]) -> tuple[list[Run], tuple[str, ...]]:
 
 
 def _final(run: Run) -> float:
-    value = run.final("val/loss")
+    value = run.final(RANKED)
     return math.nan if value is None else value
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 MISSING = "–"
@@ -59,6 +61,33 @@ def setting(value: Any) -> str:
 def cell(value: Any) -> Any:
     """A configuration value in a CSV: numbers and texts as they are, the rest as it is typed."""
     return setting(value) if isinstance(value, list | bool) else value
+
+
+def share(value: float | None) -> str:
+    """A part of one as a percentage: 0.3412 -> 34.1 %."""
+    return MISSING if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def general(value: float | None) -> str:
+    """Four digits, for numbers of any size."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one kind of number is written: on the page's axes and when pointed at, both as d3
+    formats, and as a text."""
+
+    ticks: str
+    hover: str
+    text: Callable[[float | None], str]
+
+
+GENERAL = Format("~g", ".4~g", general)
+LOSS = Format("~g", ".4f", loss)
+DECIMAL = Format("~s", ".4~g", decimal)
+COUNT = Format("~s", ".4~s", count)
+SHARE = Format(".2~%", ".3~%", share)
 
 
 def _three(value: float) -> str:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
 import numpy as np
 
 from hydratron.reporting.curves import rounded
+from hydratron.reporting.metrics import EACH_LAYER, LAYER, LAYERS, METRICS, metrics
 from hydratron.reporting.records import Run
 
-KEY = re.compile(r"layers/(\d+)/(\w+)")
-TITLES = {
-    "grad_norm": "gradient norm, before clipping",
-    "activation_rms": "root mean square of the output",
-    "update_ratio": "update relative to the weights",
-}
 STEPS = 100
 
 
@@ -27,21 +21,25 @@ def layer_maps(runs: Sequence[Run]) -> list[dict[str, Any]]:
     At most 100 steps, evenly chosen; a value that is not finite is None.
     """
     return [
-        {"run": index, "metric": metric} | found
+        {"run": index, "metric": norm} | found
         for index, run in enumerate(runs)
-        for metric in TITLES
-        if (found := _layer_map(run, metric)) is not None
+        for norm in _titles(run.columns)
+        if (found := _layer_map(run, norm)) is not None
     ]
 
 
-def _layer_map(run: Run, metric: str) -> dict[str, Any] | None:
+def _titles(names: Iterable[str]) -> dict[str, str]:
+    """What is logged of each layer, by its name behind the number of the layer."""
+    found = (metric for metric in metrics(names) if metric.panel == LAYERS)
+    return {metric.name.removeprefix(EACH_LAYER): metric.title for metric in found}
+
+
+def _layer_map(run: Run, norm: str) -> dict[str, Any] | None:
     keys = {
         int(match[1]): key
         for key in run.columns
-        if (match := KEY.fullmatch(key)) and match[2] == metric
+        if (match := LAYER.match(key)) and key[match.end() :] == norm
     }
-    if not keys:
-        return None
     layers = sorted(keys)
     values = np.stack([run.columns[keys[layer]] for layer in layers])  # [layers, rows]
     (logged,) = np.nonzero(~np.isnan(values).all(axis=0))
@@ -61,7 +59,11 @@ def layer_section(runs: Sequence[Run], maps: Sequence[dict[str, Any]]) -> str:
         return ""
     with_maps = dict.fromkeys(found["run"] for found in maps)
     names = "".join(f'<option value="{i}">{escape(runs[i].name)}</option>' for i in with_maps)
-    titles = "".join(f'<option value="{key}">{title}</option>' for key, title in TITLES.items())
+    offered = _titles([*(row.name for row in METRICS), *(k for run in runs for k in run.columns)])
+    titles = "".join(
+        f'<option value="{escape(norm)}">{escape(title)}</option>'
+        for norm, title in offered.items()
+    )
     return (
         '<section id="layers"><h2>Layers</h2><div class="switches">'
         f'<label class="choice">run<select id="layer-run">{names}</select></label>'

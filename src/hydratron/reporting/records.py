@@ -16,23 +16,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from hydratron.config.keys import marked
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, flatten, read_json
+from hydratron.reporting.metrics import COLUMNS
 from hydratron.reporting.rows import Row, Rows, read_metrics
 
-METRICS = (
-    "train/loss",
-    "val/loss",
-    "val/perplexity",
-    "lr",
-    "grad_norm",
-    "perf/tokens_per_second",
-    "perf/mfu",
-    "perf/memory_bytes",
-    "perf/data_wait",
-)
 IDENTITY = ("run", "sweep", "status", "model", "parallel", "seed")
-POSITION = ("step", "tokens", "seconds")
 # Ten times faster where PyYAML was built with libyaml, as its wheels are.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BROKEN = ("failed", "diverged")
@@ -83,17 +73,14 @@ class Run:
         return str(self.settings.get("model.name", "model"))
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Tensor-parallel and data-parallel size; their product is the number of ranks."""
-        keys = ("tensor_model_parallel_size", "data_parallel_size")
-        tensor, data = (int(self.settings.get(f"parallel.{key}", 1)) for key in keys)
-        return tensor, data
+    def sizes(self) -> dict[str, int]:
+        """The degree of each parallel axis, {"tp": 2, ...}; their product counts the ranks."""
+        return {axis: int(self.settings.get(key, 1)) for key, axis in marked("axis").items()}
 
     @property
     def parallel(self) -> str:
         """The label of the configuration: `single`, `tp2`, `tp2_dp4`."""
-        named = zip(("tp", "dp"), self.sizes, strict=True)
-        return "_".join(f"{name}{size}" for name, size in named if size > 1) or "single"
+        return "_".join(f"{axis}{n}" for axis, n in self.sizes.items() if n > 1) or "single"
 
     @property
     def seed(self) -> int | None:
@@ -125,7 +112,7 @@ class Run:
         return f"{text} ({', '.join(where)})" if where else text
 
     def final(self, key: str) -> float | None:
-        """The value in the result, else the last logged one; None when there is neither."""
+        """The value in the result, else the last logged one, even if it is nan; None without."""
         if self.result.get(key) is not None:
             return float(self.result[key])
         if isinstance(self.rows, Rows):
@@ -215,7 +202,7 @@ def tidy(runs: Sequence[Run]) -> pd.DataFrame:
         name: np.repeat(np.array(values, dtype=object), lengths)
         for name, values in zip(IDENTITY, zip(*told, strict=True), strict=True)
     }
-    for key in dict.fromkeys([*POSITION, *METRICS, *(key for run in runs for key in run.keys)]):
+    for key in dict.fromkeys([*COLUMNS, *(key for run in runs for key in run.keys)]):
         parts = [_column(run, key) for run in runs]
         data[key] = np.concatenate(parts) if parts else np.array([])
     return pd.DataFrame(data).infer_objects()

@@ -12,13 +12,12 @@ from html import escape
 from hydratron.job import flatten
 from hydratron.reporting.colours import Colouring, Style
 from hydratron.reporting.crossing import default_target
-from hydratron.reporting.curves import SMOOTHED, Panel
 from hydratron.reporting.differences import shared, short_columns
 from hydratron.reporting.findings import findings
 from hydratron.reporting.formats import MISSING, count, loss, setting
+from hydratron.reporting.metrics import OTHER, PERFORMANCE, RANKED, TRAINING, Metric, rank
 from hydratron.reporting.records import BROKEN, Run
-from hydratron.reporting.tables import by_validation_loss, tokens_reached
-from hydratron.reporting.terminal import OUTCOMES
+from hydratron.reporting.tables import by_validation_loss, outcomes, tokens_reached
 
 MARKS = {True: ("good", "✓"), False: ("bad", "✗"), None: ("", "·")}
 
@@ -84,17 +83,18 @@ def colour_choice(offered: Sequence[Colouring]) -> str:
     return f'<label class="choice">colour<select id="colour">{options}</select></label>'
 
 
-def panels(shown: Sequence[Panel]) -> str:
-    """The main chart, then small ones in two rows: how it learned, how fast it ran."""
-    training = [p for p in shown if not p.metric.startswith("perf/")]
-    performance = [p for p in shown if p.metric.startswith("perf/")]
+def panels(shown: Sequence[Metric]) -> str:
+    """The main chart, then small ones in sections: how it learned, how fast it ran, the rest."""
     if not shown:
         return '<p class="none">No run has logged any metrics.</p>'
-    html = f'<div class="grid">{_figure(training[0], "main")}</div>' if training else ""
-    for title, row in (("Training", training[1:]), ("Performance", performance)):
+    html = ""
+    for title in (TRAINING, PERFORMANCE, OTHER):
+        row = [metric for metric in shown if metric.panel == title]
+        if row and title == TRAINING:
+            html += f'<div class="grid">{_figure(row.pop(0), "main")}</div>'
         if row:
             width = {1: "half", 2: "half", 3: "third"}.get(len(row), "")
-            figures = "".join(_figure(panel, width) for panel in row)
+            figures = "".join(_figure(metric, width) for metric in row)
             html += f'<h2>{title}</h2><div class="grid">{figures}</div>'
     return html
 
@@ -106,7 +106,9 @@ def run_table(runs: Sequence[Run], drawn: Sequence[Style], colouring: Colouring)
     columns = short_columns(ordered)
     target = default_target(runs)
     head = "".join(f"<th>{escape(title)}</th>" for title in ("run", *columns))
-    head += "".join(f'<th class="number">{escape(title)}</th>' for title, _ in OUTCOMES)
+    final = outcomes(ordered)
+    titles = ("params", *(metric.column for metric in final))
+    head += "".join(f'<th class="number">{escape(title)}</th>' for title in titles)
     if target is not None:
         head += f'<th class="number">tokens to\nloss {loss(target)}</th>'
     body = ""
@@ -118,11 +120,12 @@ def run_table(runs: Sequence[Run], drawn: Sequence[Style], colouring: Colouring)
         body += f"<tr><td>{line}{escape(run.name)}</td>"
         for values in columns.values():
             body += f"<td>{escape(values[place])}</td>"
-        found = run.final("val/loss")
-        leads = place == 0 and found is not None and math.isfinite(found)
-        for title, show in OUTCOMES:
-            best = " best" if leads and title == "val\nloss" else ""
-            body += f'<td class="number{best}">{escape(show(run))}</td>'
+        body += f'<td class="number">{count(run.parameters)}</td>'
+        for metric in final:
+            value = run.final(metric.name)
+            leads = place == 0 and metric.name == RANKED and rank(value) < math.inf
+            text = escape(metric.format.text(value))
+            body += f'<td class="number{" best" * leads}">{text}</td>'
         if target is not None:
             reached = tokens_reached(run, target)
             text = count(reached) if isinstance(reached, int) else reached or MISSING
@@ -173,24 +176,25 @@ def _swatch(run: int, colour: str, pattern: str, band: str) -> str:
     )
 
 
-def chart_id(panel: Panel) -> str:
-    return "chart-" + panel.metric.replace("/", "-")
+def chart_id(metric: Metric) -> str:
+    return "chart-" + metric.name.replace("/", "-")
 
 
-def _figure(panel: Panel, width: str) -> str:
-    note = f"<small>{escape(panel.unit)}</small>" if panel.unit else ""
-    if panel.metric == SMOOTHED:
+def _figure(metric: Metric, width: str) -> str:
+    title, identifier = escape(metric.title), escape(chart_id(metric))
+    note = f"<small>{escape(metric.unit)}</small>" if metric.unit else ""
+    if metric.smoothed:
         note += '<small class="smoothed">moving average</small>'
     buttons = "".join(
-        f'<button type="button" data-chart="{chart_id(panel)}" data-format="{kind}"'
-        f' aria-label="Save {escape(panel.title)} as {kind.upper()}">{kind.upper()}</button>'
+        f'<button type="button" data-chart="{identifier}" data-format="{kind}"'
+        f' aria-label="Save {title} as {kind.upper()}">{kind.upper()}</button>'
         for kind in ("png", "svg")
     )
     return (
-        f'<figure class="{width}"><figcaption><h3>{escape(panel.title)}</h3>{note}'
+        f'<figure class="{width}"><figcaption><h3>{title}</h3>{note}'
         f'<span class="export">{buttons}</span></figcaption>'
-        f'<div class="chart" id="{chart_id(panel)}" role="img"'
-        f' aria-label="{escape(panel.title)} of every run"></div></figure>'
+        f'<div class="chart" id="{identifier}" role="img"'
+        f' aria-label="{title} of every run"></div></figure>'
     )
 
 

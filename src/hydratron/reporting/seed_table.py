@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from hydratron.reporting.crossing import default_target, tokens_to_loss
 from hydratron.reporting.differences import short_columns
 from hydratron.reporting.estimate import estimate
-from hydratron.reporting.formats import MISSING, count, decimal, loss
+from hydratron.reporting.formats import MISSING, count, loss
+from hydratron.reporting.metrics import POSITION, RANKED, rank
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import SEED, Seeds, interval
-
-OUTCOMES: tuple[tuple[str, str, Callable[[float | None], str]], ...] = (
-    ("train loss", "train/loss", loss),
-    ("val loss", "val/loss", loss),
-    ("val ppl", "val/perplexity", decimal),
-    ("tok/s", "perf/tokens_per_second", count),
-)
+from hydratron.reporting.tables import outcomes
 
 
 def seed_table(runs: Sequence[Run], groups: Sequence[Seeds]) -> str:
@@ -31,14 +25,16 @@ def seed_table(runs: Sequence[Run], groups: Sequence[Seeds]) -> str:
     columns = {"model": [g.runs[0].model for g in ordered]}
     columns |= short_columns([g.runs[0] for g in ordered], SEED)
     titles = [f"<th>{escape(title)}</th>" for title in columns]
-    titles += [f'<th class="number">{title}</th>' for title in ("n", *(o[0] for o in OUTCOMES))]
+    final = [metric for metric in outcomes(runs) if metric.name not in POSITION]
+    names = ("n", *(metric.column.replace("\n", " ") for metric in final))
+    titles += [f'<th class="number">{escape(name)}</th>' for name in names]
     if target is not None:
         titles.append(f'<th class="number">tokens to\nloss {loss(target)}</th>')
     body = ""
     for index, group in enumerate(ordered):
         cells = [f"<td>{escape(values[index])}</td>" for values in columns.values()]
         texts = [_seeds(group)]
-        texts += [interval(group.estimate(key), show) for _, key, show in OUTCOMES]
+        texts += [interval(group.estimate(m.name), m.format.text) for m in final]
         if target is not None:
             texts.append(_reached(group, target))
         cells += [f'<td class="number">{escape(text)}</td>' for text in texts]
@@ -54,13 +50,12 @@ def seed_table(runs: Sequence[Run], groups: Sequence[Seeds]) -> str:
 
 
 def _rank(group: Seeds) -> tuple[float, str]:
-    found = group.estimate("val/loss")
-    return (found.value if found.n else math.inf, group.label)
+    return (rank(group.estimate(RANKED).value), group.label)
 
 
 def _seeds(group: Seeds) -> str:
     """How many seeds the means stand for, and of how many where some did not complete."""
-    n = group.estimate("val/loss").n
+    n = group.estimate(RANKED).n
     return str(n) if n == len(group.runs) else f"{n} of {len(group.runs)}"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hydratron.reporting.metrics import RANKED
 from hydratron.reporting.records import Run
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -32,7 +33,7 @@ def sparklines(runs: Sequence[Run], length: int = LENGTH) -> list[str]:
 def _curve(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Tokens and finite validation losses."""
     none = np.array([])
-    x, y = run.columns.get("tokens", none), run.columns.get("val/loss", none)
+    x, y = run.columns.get("tokens", none), run.columns.get(RANKED, none)
     if not len(x) or not len(y):
         return none, none
     known = np.isfinite(x) & np.isfinite(y)

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from hydratron.reporting.crossing import REACHED_BY, default_target, tokens_to_loss
+from hydratron.reporting.crossing import default_target, tokens_to_loss
 from hydratron.reporting.differences import varying
 from hydratron.reporting.formats import cell
+from hydratron.reporting.metrics import METRICS, OTHER, RANKED, Metric, metrics, rank
 from hydratron.reporting.records import Run
-
-OUTCOMES = (
-    "tokens",
-    "seconds",
-    "train/loss",
-    "val/loss",
-    "val/perplexity",
-    "perf/tokens_per_second",
-)
 
 NOT_REACHED = "not reached"
 
 
 def by_validation_loss(runs: Sequence[Run]) -> list[Run]:
     """The lowest final validation loss first; runs without a finite one last, by name."""
+    return sorted(runs, key=lambda run: (rank(run.final(RANKED)), run.name))
 
-    def rank(run: Run) -> tuple[float, str]:
-        value = run.final("val/loss")
-        return (value if value is not None and math.isfinite(value) else math.inf, run.name)
 
-    return sorted(runs, key=rank)
+def outcomes(runs: Sequence[Run]) -> list[Metric]:
+    """The metrics with a column in tables of runs, as far as any of these has a value of it."""
+    return [m for m in METRICS if m.column and any(run.final(m.name) is not None for run in runs)]
+
+
+def results(runs: Sequence[Run]) -> list[Metric]:
+    """What a run came out with: `outcomes`, then whatever was logged without a row of its own."""
+    logged = metrics(key for run in runs for key in run.columns)
+    return [*outcomes(runs), *(metric for metric in logged if metric.panel == OTHER)]
 
 
 def summary(runs: Sequence[Run]) -> pd.DataFrame:
     """One row per run, ordered by validation loss, values as they were logged.
 
     Columns: run, sweep (when there are several), the configuration keys that differ, parameters,
-    tokens, seconds, the final metrics, `tokens_to_loss` (the tokens at which the validation loss
-    first was at `target_loss`, or "not reached"; empty for a run without one), `target_loss`
-    (both only where `default_target` knows a target), status.
+    the final metrics that any run has (those without a row of their own last), `tokens_to_loss`
+    (the tokens at which the validation loss first was at `target_loss`, or "not reached"; empty for
+    a run without one), `target_loss` (both only where `default_target` knows a target), status.
     """
     ordered = by_validation_loss(runs)
     keys = varying(ordered)
@@ -51,9 +48,9 @@ def summary(runs: Sequence[Run]) -> pd.DataFrame:
         values = [run.settings.get(key) for run in ordered]
         columns[key] = pd.Series([cell(v) for v in values], dtype=object)
     columns["parameters"] = pd.Series([run.parameters for run in ordered], dtype="Int64")
-    for key in OUTCOMES:
-        columns[key] = pd.Series([run.final(key) for run in ordered], dtype="float64")
-    columns["tokens"] = columns["tokens"].astype("Int64")
+    for key in (metric.name for metric in results(runs)):
+        kind = "Int64" if key == "tokens" else "float64"
+        columns[key] = pd.Series([run.final(key) for run in ordered], dtype=kind)
     target = default_target(ordered)
     if target is not None:
         reached = [tokens_reached(run, target) for run in ordered]
@@ -68,4 +65,4 @@ def tokens_reached(run: Run, target: float) -> int | str | None:
     found = tokens_to_loss(run, target)
     if found is not None:
         return round(found)
-    return NOT_REACHED if REACHED_BY in run.columns else None
+    return NOT_REACHED if RANKED in run.columns else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,20 +13,11 @@ from rich.text import Text
 from hydratron.reporting import ReportPaths
 from hydratron.reporting.differences import short_columns
 from hydratron.reporting.findings import findings
-from hydratron.reporting.formats import count, decimal, loss
+from hydratron.reporting.formats import count
 from hydratron.reporting.records import Run
 from hydratron.reporting.sparkline import sparklines
-from hydratron.reporting.tables import by_validation_loss
+from hydratron.reporting.tables import by_validation_loss, outcomes
 
-OUTCOMES: tuple[tuple[str, Callable[[Run], str]], ...] = (
-    ("params", lambda run: count(run.parameters)),
-    ("tokens", lambda run: count(run.final("tokens"))),
-    ("seconds", lambda run: decimal(run.final("seconds"))),
-    ("train\nloss", lambda run: loss(run.final("train/loss"))),
-    ("val\nloss", lambda run: loss(run.final("val/loss"))),
-    ("val\nppl", lambda run: decimal(run.final("val/perplexity"))),
-    ("tok/s", lambda run: count(run.final("perf/tokens_per_second"))),
-)
 WIDE, PIPED = 90, 1000
 STYLES = {"completed": "green", "failed": "bold red", "diverged": "bold red"}
 
@@ -44,17 +35,19 @@ def table(runs: Sequence[Run], width: int, *, sparks: bool = False) -> Table:
     shown = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if width >= WIDE else 0)
     for title in columns:
         shown.add_column(Text(title), overflow="fold")
-    for title, _ in OUTCOMES:
+    final = outcomes(ordered)
+    for title in ("params", *(metric.column for metric in final)):
         shown.add_column(title, justify="right", no_wrap=True)
     shown.add_column("status")
     if sparks:
         shown.add_column("val loss over tokens", no_wrap=True)
         lines = sparklines(ordered)
     for index, run in enumerate(ordered):
-        differing = [Text(values[index]) for values in columns.values()]
-        outcomes = [show_value(run) for _, show_value in OUTCOMES]
+        differing = [Text(texts[index]) for texts in columns.values()]
+        values = (metric.format.text(run.final(metric.name)) for metric in final)
         status = Text(run.status, style=STYLES.get(run.status, "yellow"))
-        shown.add_row(*differing, *outcomes, status, *([lines[index]] if sparks else []))
+        line = [lines[index]] if sparks else []
+        shown.add_row(*differing, count(run.parameters), *values, status, *line)
     return shown
 
 

@@ -6,11 +6,13 @@ import unicodedata
 import warnings
 from collections.abc import Sequence
 
-from hydratron.reporting.curves import PANELS, SMOOTHED, WINDOWS, Panel
-from hydratron.reporting.differences import BOOKKEEPING, varying
+from hydratron.config.keys import carries, marked
+from hydratron.reporting.curves import WINDOWS, logged
+from hydratron.reporting.differences import varying
+from hydratron.reporting.metrics import RANKED, ROWS, Metric
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import SEED, seed_groups
-from hydratron.reporting.tables import OUTCOMES
+from hydratron.reporting.tables import results
 
 with warnings.catch_warnings():
     # The library still declares some of its models in pydantic's older style.
@@ -20,14 +22,10 @@ with warnings.catch_warnings():
     from wandb_workspaces.reports.v2.interface import LinePlot
 
 # The page's switch between axes: W&B has none for all panels at once, so each is a section.
-AXES = {"tokens": "tokens", "step": "optimizer steps", "seconds": "seconds of training"}
+AXES = {axis: ROWS[axis].unit for axis in ("tokens", "step", "seconds")}
 REFUSED = ("So", "Sk", "Sm", "Sc", "Cs")
 # What decides most about a run comes first among the keys that tell the groups apart.
-LEADING = (
-    "model.name",
-    "parallel.tensor_model_parallel_size",
-    "parallel.data_parallel_size",
-)
+LEADING = ("model.name", *marked("axis"))
 
 
 def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.Workspace:
@@ -38,10 +36,10 @@ def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.
     to the largest value, over all runs of a group (the page leaves broken ones out). The filter
     takes all runs of the sweeps, jobs that start later too.
     """
-    shown = [panel for panel in PANELS if any(panel.metric in run.keys for run in runs)]
+    shown = logged(runs)
     sections = [_section(f"by {axis}", shown, axis, runs) for axis in AXES]
     sections[0].is_open = True
-    logarithmic = [panel for panel in shown if panel.log]
+    logarithmic = [metric for metric in shown if metric.log]
     sections.append(_section("by tokens, logarithmic", logarithmic, "tokens", runs, log=True))
     distinguishing = telling_apart(runs)
     grouped: list[MetricType] = []
@@ -58,7 +56,7 @@ def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.
             # As text, because the library quotes lists of names wrongly ("it's").
             filters=f'Metric("Group") in {_sweeps(runs)!r}',
             groupby=grouped,
-            order=[Ordering(Summary("val/loss"))],
+            order=[Ordering(Summary(RANKED), ascending=bool(ROWS[RANKED].lower_is_better))],
             pinned_columns=columns(runs, distinguishing),
         ),
     )
@@ -67,7 +65,7 @@ def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.
 def telling_apart(runs: Sequence[Run]) -> list[str]:
     """The fewest configuration keys, taken in order, that separate all runs but for the seed."""
     differing = [
-        key for key in varying(runs) if key not in SEED and not key.startswith(BOOKKEEPING)
+        key for key in varying(runs) if key not in SEED and not carries(key, "bookkeeping")
     ]
     leading = [key for key in LEADING if key in differing]
     kept: list[str] = []
@@ -86,8 +84,8 @@ def columns(runs: Sequence[Run], distinguishing: Sequence[str]) -> list[str]:
     seed = [key for key in varying(runs) if key in SEED]
     sweep = ["run:group"] if len(_sweeps(runs)) > 1 else []
     settings = [f"config:{_backend(key)}" for key in [*distinguishing, *seed]]
-    outcomes = [f"summary:{key}" for key in OUTCOMES]
-    return ["run:displayName", *sweep, *settings, "run:state", *outcomes]
+    summaries = [f"summary:{metric.name}" for metric in results(runs)]
+    return ["run:displayName", *sweep, *settings, "run:state", *summaries]
 
 
 def plain(title: str) -> str:
@@ -96,29 +94,29 @@ def plain(title: str) -> str:
 
 
 def _section(
-    name: str, panels: Sequence[Panel], axis: str, runs: Sequence[Run], *, log: bool = False
+    name: str, shown: Sequence[Metric], axis: str, runs: Sequence[Run], *, log: bool = False
 ) -> ws.Section:
     return ws.Section(
         name=name,
-        panels=[_plot(panel, axis, runs, log) for panel in panels],
+        panels=[_plot(metric, axis, runs, log) for metric in shown],
         layout_settings=ws.SectionLayoutSettings(columns=3, rows=3),
         panel_settings=ws.SectionPanelSettings(x_axis=axis),
     )
 
 
-def _plot(panel: Panel, axis: str, runs: Sequence[Run], log: bool) -> LinePlot:
+def _plot(metric: Metric, axis: str, runs: Sequence[Run], log: bool) -> LinePlot:
     plot = LinePlot(
-        title=panel.title,
+        title=metric.title,
         x=axis,
-        y=[panel.metric],
+        y=[metric.name],
         title_x=AXES[axis],
-        title_y=panel.unit or None,
+        title_y=metric.unit or None,
         log_y=log or None,
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
         max_runs_to_show=max(1, len(runs)),
     )
-    if panel.metric == SMOOTHED:
+    if metric.smoothed:
         # The page's moving average over `window` rows; W&B weighs the past by this factor.
         window = max(1.0, max((len(run.rows) for run in runs), default=0) / WINDOWS)
         plot.smoothing_type = "exponential"

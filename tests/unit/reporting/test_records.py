@@ -15,8 +15,8 @@ from hydratron.config.schema import Config, ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.job import flatten
 from hydratron.reporting import load
+from hydratron.reporting.metrics import COLUMNS
 from hydratron.reporting.records import (
-    METRICS,
     RECENT_SECONDS,
     Run,
     read_run,
@@ -34,8 +34,7 @@ def test_the_frame_has_one_row_per_logged_row(tmp_path: Path) -> None:
     assert len(frame) == logged
     assert list(frame.columns) == [
         *("run", "sweep", "status", "model", "parallel", "seed"),
-        *("step", "tokens", "seconds"),
-        *METRICS,
+        *COLUMNS,
     ]
     assert set(frame["sweep"]) == {"sweep"}
     assert set(frame["parallel"]) == {"single", "tp2"}
@@ -153,10 +152,16 @@ def test_texts_and_metrics_of_one_run_alone_are_in_the_frame() -> None:
     assert "from" not in first.columns
 
 
-def test_importing_the_room_imports_nothing_heavy() -> None:
-    code = (
-        "import sys, hydratron.reporting as r; r.load; r.report;"
-        "print({'pandas', 'plotly', 'rich', 'numpy', 'torch', 'yaml'} & set(sys.modules))"
-    )
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        ("", {"pandas", "plotly", "rich", "numpy", "torch", "yaml"}),
+        ("dashboard, terminal, live", {"torch", "lightning", "hydra", "omegaconf", "wandb"}),
+    ],
+)
+def test_the_room_imports_nothing_heavy(modules: str, heavy: set[str]) -> None:
+    named = [f"hydratron.reporting.{m}" for m in modules.split(", ") if m]
+    code = f"import sys, {', '.join(['hydratron.reporting', *named])}; "
+    code += f"print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

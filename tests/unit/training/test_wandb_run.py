@@ -13,8 +13,7 @@ import pytest
 from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
-from hydratron.reporting.curves import PANELS
-from hydratron.reporting.records import POSITION
+from hydratron.reporting.metrics import METRICS
 from hydratron.training import wandb_run
 from hydratron.training.metrics import MetricsWriter
 
@@ -48,7 +47,7 @@ def test_the_offline_file_holds_what_a_workspace_asks_for(tmp_path: Path) -> Non
     job.path.mkdir(parents=True)
     logger = wandb_run.wandb_logger(config(tmp_path), job)
     assert logger is not None
-    row: dict[str, Any] = dict.fromkeys([*POSITION, *(panel.metric for panel in PANELS)], 1)
+    row: dict[str, Any] = dict.fromkeys([metric.name for metric in METRICS], 1)
     MetricsWriter(job.metrics, [logger]).write(row)
     wandb_run.finish(logger, failed=True)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hydratron.config.schema import OptimConfig
-from hydratron.reporting.curves import PANELS
+from hydratron.reporting.metrics import METRICS, charts
 from hydratron.reporting.records import Run, read_runs
 from hydratron.reporting.seeds import seed_groups
 from hydratron.workspace import spec
@@ -38,16 +38,16 @@ def plots(section: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_section_per_axis_shows_the_panels_of_the_page(twelve: list[Run]) -> None:
     logged = {key for run in twelve for key in run.keys}
-    shown = [panel for panel in PANELS if panel.metric in logged]
-    assert len(shown) < len(PANELS)  # these runs never waited for data
+    shown = charts(logged)
+    assert len(shown) < len(charts(row.name for row in METRICS))  # these never waited for data
     sections = sent(twelve)["panelBankConfig"]["sections"]
     assert [section["isOpen"] for section in sections] == [True, False, False, False]
     for axis, section in zip(("tokens", "step", "seconds"), sections, strict=False):
         assert section["name"] == f"by {axis}"
         drawn = plots(section)
-        assert [p["metrics"] for p in drawn] == [[panel.metric] for panel in shown]
-        assert [p["chartTitle"] for p in drawn] == [panel.title for panel in shown]
-        assert [p.get("yAxisTitle", "") for p in drawn] == [panel.unit for panel in shown]
+        assert [p["metrics"] for p in drawn] == [[metric.name] for metric in shown]
+        assert [p["chartTitle"] for p in drawn] == [metric.title for metric in shown]
+        assert [p.get("yAxisTitle", "") for p in drawn] == [metric.unit for metric in shown]
         assert {p["xAxis"] for p in drawn} == {axis}
         assert not any("yLogScale" in p for p in drawn)
 

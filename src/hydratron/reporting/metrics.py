@@ -1,0 +1,107 @@
+"""The logged metrics, each declared once: pages, tables and workspaces read these rows.
+
+A new metric is a row here and the call that logs it.  One that is logged without a row gets the
+row that `metric` makes from its name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hydratron.reporting.formats import COUNT, DECIMAL, GENERAL, LOSS, SHARE, Format
+
+POSITION = ("step", "tokens", "seconds")
+RANKED = "val/loss"
+"""What runs are compared by: they are ordered by it, and its chart is the first and largest."""
+TRAINING, PERFORMANCE, OTHER, LAYERS = "Training", "Performance", "Other metrics", "Layers"
+EACH_LAYER, LAYER = "layers/*/", re.compile(r"layers/(\d+)/")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: its key in metrics.jsonl, what it is called, and where and how it is shown.
+
+    `panel` is the section of the page that has its chart (LAYERS: its heat map, of a value for each
+    layer `*`); without one it is in the files alone.  `column` is its title in tables of runs;
+    without one it is in none.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    format: Format = GENERAL
+    panel: str | None = TRAINING
+    column: str = ""
+    lower_is_better: bool | None = None
+    log: bool = True
+    """Whether the logarithmic y applies; a schedule that ends at zero has nothing to show there."""
+    smoothed: bool = False
+    """Whether its moving average is drawn, because single values are noise."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it has a chart."""
+        return self.panel not in (None, LAYERS)
+
+
+METRICS = (
+    Metric("step", "Step", "optimizer steps", COUNT, None),
+    Metric("tokens", "Tokens", "tokens", COUNT, None, "tokens"),
+    Metric("seconds", "Time", "seconds of training", DECIMAL, None, "seconds"),
+    Metric("train/loss", "Training loss", "", LOSS, TRAINING, "train\nloss", True, smoothed=True),
+    Metric("val/loss", "Validation loss", "nats per token", LOSS, TRAINING, "val\nloss", True),
+    Metric("val/perplexity", "Validation perplexity", "", DECIMAL, TRAINING, "val\nppl", True),
+    Metric("val/mlm_loss", "Masked loss", "validation, nats per masked token", LOSS),
+    Metric("val/sop_loss", "Loss of the order of segments", "validation, nats", LOSS, None),
+    Metric("val/sop_accuracy", "Order of segments", "validation, told right", SHARE, log=False),
+    Metric("val/frequency_loss", "Loss of frequencies alone", "nats per token", LOSS, None),
+    Metric("train/mlm_loss", "Masked loss in training", "nats per masked token", LOSS, None),
+    Metric("train/sop_loss", "Loss of the order in training", "nats", LOSS, None),
+    Metric("train/spikes", "Spikes of the loss", "steps so far", panel=None),
+    Metric("lr", "Learning rate", log=False),
+    Metric("grad_norm", "Gradient norm", "before clipping"),
+    Metric(
+        *("perf/tokens_per_second", "Throughput", "tokens per second", COUNT, PERFORMANCE),
+        *("tok/s", False),
+    ),
+    Metric("perf/mfu", "Model FLOPs utilisation", "of peak", SHARE, PERFORMANCE),
+    Metric("perf/memory_bytes", "Memory", "bytes", COUNT, PERFORMANCE),
+    Metric("perf/data_wait", "Waiting for data", "of the time", SHARE, PERFORMANCE, log=False),
+    Metric("layers/*/grad_norm", "gradient norm, before clipping", panel=LAYERS),
+    Metric("layers/*/activation_rms", "root mean square of the output", panel=LAYERS),
+    Metric("layers/*/update_ratio", "update relative to the weights", panel=LAYERS),
+)
+ROWS = {row.name: row for row in METRICS}
+COLUMNS = tuple(row.name for row in METRICS if row.drawn or row.name in POSITION)
+"""What a frame of logged values begins with, whether it was logged or not."""
+
+
+def metric(name: str) -> Metric:
+    """The row of a logged key, or one for a key without: general numbers, in a section apart."""
+    kind = LAYER.sub(EACH_LAYER, name)
+    title = kind.removeprefix(EACH_LAYER).replace("/", " ").replace("_", " ").capitalize()
+    return ROWS.get(kind) or Metric(kind, title, panel=OTHER if kind == name else LAYERS)
+
+
+def metrics(names: Iterable[str]) -> list[Metric]:
+    """The metrics among logged keys, each once, in the order of the rows; then those without."""
+    found = {row.name: row for row in map(metric, dict.fromkeys(names))}
+    return [row for row in METRICS if row.name in found] + [
+        row for name, row in found.items() if name not in ROWS
+    ]
+
+
+def charts(names: Iterable[str]) -> list[Metric]:
+    """Those of `metrics` that have a chart, the one that runs are compared by first."""
+    drawn = [row for row in metrics(names) if row.drawn]
+    return sorted(drawn, key=lambda row: row.name != RANKED)
+
+
+def rank(value: float | None) -> float:
+    """Sorts values of RANKED from the best on; none and what is not finite last."""
+    if value is None or not math.isfinite(value):
+        return math.inf
+    return value if ROWS[RANKED].lower_is_better else -value
