@@ -12,7 +12,7 @@ import pytest
 
 from hydratron.config.load import from_dict
 from hydratron.data.corpus import open_corpus
-from hydratron.data.samples.assemble import validation_samples
+from hydratron.data.samples.assemble import bert_samples, validation_samples
 from tests.helpers.prepared import prepared_folder, synthetic_prepared
 from tests.helpers.training import Rows, run, series
 
@@ -93,7 +93,7 @@ def test_the_validation_row_says_what_guessing_costs(data: Path, tmp_path: Path)
     rows, _ = run(tmp_path / "job", data, **BERT)
     first, *others = [row for row in rows if "val/loss" in row]
     corpus = open_corpus(str(data))
-    samples = validation_samples(corpus, 32, 9)
+    samples = validation_samples(bert_samples, corpus, 32, 9)
     labels = np.concatenate([samples[i]["labels"] for i in range(9)])
     counts = np.ones(60)
     for sequence in range(len(corpus.splits["train"][0].dataset)):

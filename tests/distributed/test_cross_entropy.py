@@ -15,8 +15,8 @@ from hydratron.parallel.cross_entropy import (
 )
 from hydratron.parallel.mesh import SINGLE, ParallelGroup, build_mesh
 from hydratron.parallel.sharding import shard
-from tests.helpers.tiny import unshard
 from tests.helpers.ranks import run_ranks
+from tests.helpers.tiny import unshard
 
 GOLDEN = [[0.5, -1.0, 2.0, 0.0, 1.5, -0.5, 3.0, -2.0], [1.0] * 8]
 

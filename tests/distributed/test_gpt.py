@@ -11,13 +11,11 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hydratron.parallel.gradients import clip_gradients, gradient_norm
 from hydratron.parallel.mesh import build_mesh
 from hydratron.parallel.random import RandomStreams
-from tests.helpers.tiny import unshard
 from tests.helpers.faults import lose_f, relative_error
 from tests.helpers.ranks import run_ranks
-from tests.helpers.tiny import HIDDEN, LAYERS, SEQ, TABLE, tiny_batch, tiny_gpt
+from tests.helpers.tiny import HIDDEN, LAYERS, SEQ, TABLE, tiny_batch, tiny_gpt, unshard, whole_norm
 
 Tensors = dict[str, Tensor]
 
@@ -30,15 +28,13 @@ def step(rank: int, world_size: int, options: dict[str, Any]) -> tuple[Tensors, 
     loss = model.loss(tokens, targets)
     loss.backward()
     grads = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
-    sharded = [g for n, g in grads.items() if TABLE[n].shard_dim is not None]
-    whole = [g for n, g in grads.items() if TABLE[n].shard_dim is None]
-    norm = gradient_norm(sharded, whole, mesh, torch.device("cpu"))
+    norm = whole_norm(grads, TABLE, mesh)
     with torch.no_grad():
         numbers = {"loss": loss.detach(), "logits": model.logits(tokens), "norm": norm}
-    grads = {n: g.clone() for n, g in grads.items()}
-    clip_gradients([*sharded, *whole], norm, 1.0)
-    numbers["clipped"] = gradient_norm(sharded, whole, mesh, torch.device("cpu"))
-    return dict(model.named_parameters()), grads, numbers
+    unclipped = {n: g.clone() for n, g in grads.items()}
+    torch.nn.utils.clip_grads_with_norm_(model.parameters(), 1.0, norm)
+    numbers["clipped"] = whole_norm(grads, TABLE, mesh)
+    return dict(model.named_parameters()), unclipped, numbers
 
 
 def joined(parts: list[Tensors]) -> Tensors:
@@ -161,7 +157,7 @@ def test_recomputation_draws_the_same_masks() -> None:
             torch.testing.assert_close(grads[name], grad, rtol=1e-6, atol=1e-7)
 
 
-def unequal(rank: int, world_size: int, tp: int, name: str) -> str:
+def unequal(rank: int, world_size: int, tp: int, name: str, swapped: bool = False) -> str:
     from hydratron.errors import HydratronError
     from hydratron.training.replicas import check_replicas
 
@@ -171,7 +167,11 @@ def unequal(rank: int, world_size: int, tp: int, name: str) -> str:
     dist.barrier()
     if rank == 1:
         with torch.no_grad():
-            model.get_parameter(name).view(-1)[3] += 1e-6
+            values = model.get_parameter(name).view(-1)
+            if swapped:
+                values[[2, 3]] = values[[3, 2]]
+            else:
+                values[3] += 1e-6
     try:
         check_replicas(model, TABLE, mesh)
     except HydratronError as error:
@@ -184,3 +184,9 @@ def test_differing_copies_are_named_before_the_first_step() -> None:
     assert all(whole in message for message in run_ranks(unequal, 2, 2, whole))
     assert all(sharded in message for message in run_ranks(unequal, 2, 1, sharded))
     assert run_ranks(unequal, 2, 2, sharded) == ["passed"] * 2  # other shards may differ
+
+
+def test_copies_of_the_same_numbers_in_another_order_differ() -> None:
+    name = "position_embeddings"
+    for tp in (1, 2):
+        assert all(name in message for message in run_ranks(unequal, 2, tp, name, True))

@@ -15,9 +15,10 @@ from hydratron.parallel.layers import (
     VocabParallelEmbedding,
 )
 from hydratron.parallel.mesh import ParallelGroup, build_mesh
+from hydratron.parallel.regions import TensorParallelRegion
 from hydratron.parallel.sharding import shard
-from tests.helpers.tiny import unshard
 from tests.helpers.ranks import run_ranks
+from tests.helpers.tiny import unshard
 
 INPUTS, OUTPUTS, VOCAB = 8, 12, 16
 
@@ -42,14 +43,12 @@ def fill(module: nn.Module, dims: dict[str, int | None], group: ParallelGroup) -
         parameter.data = shard(values(name, *whole), dim, group).clone()
 
 
-def column(rank: int, world_size: int, gather: bool) -> Gradients:
+def column(rank: int, world_size: int) -> Gradients:
     group = build_mesh({"tensor": world_size}, "cpu").tensor
-    layer = ColumnParallelLinear(INPUTS, OUTPUTS, group, gather_output=gather)
+    layer = ColumnParallelLinear(INPUTS, OUTPUTS, TensorParallelRegion(group))
     fill(layer, {"weight": 0, "bias": 0}, group)
     x = values("input", 2, 3, INPUTS).requires_grad_()
     y = layer(x)
-    if gather:
-        return results(y, x, layer)
     upstream = torch.cos(torch.arange(2.0 * 3 * OUTPUTS).view(2, 3, OUTPUTS))
     (y * shard(upstream, 2, group)).sum().backward()
     assert x.grad is not None
@@ -58,12 +57,11 @@ def column(rank: int, world_size: int, gather: bool) -> Gradients:
     }
 
 
-def row(rank: int, world_size: int, parallel: bool) -> Gradients:
+def row(rank: int, world_size: int) -> Gradients:
     group = build_mesh({"tensor": world_size}, "cpu").tensor
-    layer = RowParallelLinear(INPUTS, OUTPUTS, group, input_is_parallel=parallel)
+    layer = RowParallelLinear(INPUTS, OUTPUTS, TensorParallelRegion(group))
     fill(layer, {"weight": 1, "bias": None}, group)
-    whole = values("input", 2, 3, INPUTS)
-    x = (shard(whole, 2, group) if parallel else whole).clone().requires_grad_()
+    x = shard(values("input", 2, 3, INPUTS), 2, group).clone().requires_grad_()
     return results(layer(x), x, layer)
 
 
@@ -83,21 +81,14 @@ def assert_equal(parts: list[Gradients], expected: Gradients, dims: dict[str, in
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
 def test_column_parallel_equals_linear(world_size: int) -> None:
-    parts = run_ranks(column, world_size, False)
+    parts = run_ranks(column, world_size)
     assert_equal(parts, dense(), {"output": 2, "input": None, "weight": 0, "bias": 0})
-
-
-def test_column_parallel_with_gathered_output_equals_linear() -> None:
-    # Every rank's copy of the loss counts the whole output, but gather keeps only its own slice.
-    parts = run_ranks(column, 2, True)
-    assert_equal(parts, dense(), {"output": None, "input": None, "weight": 0, "bias": 0})
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
 def test_row_parallel_equals_linear(world_size: int) -> None:
     dims: dict[str, int | None] = {"output": None, "input": 2, "weight": 1, "bias": None}
-    assert_equal(run_ranks(row, world_size, True), dense(), dims)
-    assert_equal(run_ranks(row, world_size, False), dense(), dims | {"input": None})
+    assert_equal(run_ranks(row, world_size), dense(), dims)
 
 
 def embedding(rank: int, world_size: int) -> Gradients:
@@ -128,7 +119,8 @@ def half_precision_gradients(rank: int, world_size: int) -> set[torch.dtype]:
             return super().all_reduce(tensor, *args)
 
     group = build_mesh({"tensor": world_size}, "cpu").tensor
-    layer = ColumnParallelLinear(INPUTS, OUTPUTS, Spy(group.rank, group.size, group.handle))
+    spy = Spy(group.rank, group.size, group.handle)
+    layer = ColumnParallelLinear(INPUTS, OUTPUTS, TensorParallelRegion(spy))
     fill(layer, {"weight": 0, "bias": 0}, group)
     x = values("input", 2, 3, INPUTS).requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -143,6 +135,6 @@ def test_under_autocast_the_backward_all_reduce_carries_the_compute_type() -> No
 
 def test_sizes_that_do_not_divide_are_refused() -> None:
     with pytest.raises(ValueError, match="out_features 6 does not divide by 4"):
-        ColumnParallelLinear(4, 6, ParallelGroup(0, 4))
+        ColumnParallelLinear(4, 6, TensorParallelRegion(ParallelGroup(0, 4)))
     with pytest.raises(ValueError, match="in_features 6 does not divide by 4"):
-        RowParallelLinear(6, 4, ParallelGroup(0, 4))
+        RowParallelLinear(6, 4, TensorParallelRegion(ParallelGroup(0, 4)))

@@ -22,7 +22,7 @@ SMALLEST = (
 
 
 class Copy:
-    """`src` and `conf` in a folder; every change is made through it, and `touched` names the files."""
+    """`src` and `conf` in a folder; `touched` names the files that were changed through it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

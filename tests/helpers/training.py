@@ -25,10 +25,8 @@ def train_rank(
     return train(config, JobFolder(folder), resume)
 
 
-def run(
-    folder: Path, data: Path, resume: Path | None = None, tp: int = 1, dp: int = 1, **changes: Any
-) -> tuple[Rows, dict[str, Any]]:
-    """Train a tiny GPT; changes are `group__key=value`.  Returns the metrics and the result."""
+def small_training(data: Path, tp: int = 1, dp: int = 1, **changes: Any) -> Config:
+    """The training of a tiny GPT; changes are `group__key=value`."""
     content: dict[str, Any] = {
         "model": {
             "num_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "seq_length": 16,
@@ -47,8 +45,16 @@ def run(
     for key, value in changes.items():
         group, name = key.split("__")
         content.setdefault(group, {})[name] = value
+    return from_dict(content)
+
+
+def run(
+    folder: Path, data: Path, resume: Path | None = None, tp: int = 1, dp: int = 1, **changes: Any
+) -> tuple[Rows, dict[str, Any]]:
+    """Train it.  Returns the metrics and the result."""
     folder.mkdir(parents=True)
-    results = run_ranks(train_rank, tp * dp, from_dict(content), folder, resume, timeout=120)
+    config = small_training(data, tp, dp, **changes)
+    results = run_ranks(train_rank, tp * dp, config, folder, resume, timeout=120)
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return rows, results[0]
 

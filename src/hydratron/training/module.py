@@ -117,8 +117,7 @@ class LanguageModule(pl.LightningModule):
         self.lr = self.learning_rate(self.number)
         for group in optimizer.param_groups:
             group["lr"] = self.lr
-        asked = self.signals.asked is not None
-        self.result = self.step(*item, optimizer.step, stop=asked)
+        self.result = self.step(*item, optimizer.step, lambda: self.signals.asked is not None)
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule

@@ -19,9 +19,9 @@ from hydratron.tasks.contract import Batch, Task
 # (micro-batches, losses of one, what to do before the first backward) -> summed losses [parts]
 Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
 
-# What every rank says of its step, [squared norm, asked to stop, loss, ...]: the entries that the
-# ranks of an axis hold parts of.  Those of an axis that is not named here hold parts of all.
-PARTS = {TENSOR: slice(0, 2), DATA: slice(1, None)}
+# What every rank says of its step: [squared norm, asked to stop, losses that are no number here,
+# loss, ...].  The entries that the ranks of an axis add up; an axis not named here adds up all.
+PARTS = {TENSOR: slice(0, 3), DATA: slice(1, None)}
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,12 @@ class Step:
         batches: Sequence[Batch],
         counts: Tensor,
         update: Callable[[], Any],
-        stop: bool = False,
+        stop: Callable[[], bool] = bool,
     ) -> StepResult:
         """Forward, backward and, where all numbers are finite, `update()`.
 
-        `counts` [parts], fp64: what this replica counted in all of its micro-batches.
+        `counts` [parts], fp64: what this replica counted in all of its micro-batches; `stop()`, at
+        the end: whether this rank was asked to stop.
         """
         counts = self.mesh.data.all_reduce(counts.clone()).clamp(min=1.0).float()
 
@@ -108,17 +109,22 @@ class Step:
         losses = self.schedule(batches, losses_of, self.network.zero_grad)
         return self.finish(losses, update, stop)
 
-    def finish(self, losses: Tensor, update: Callable[[], Any], stop: bool = False) -> StepResult:
+    def finish(
+        self, losses: Tensor, update: Callable[[], Any], stop: Callable[[], bool]
+    ) -> StepResult:
         """Reduce the gradients, agree on what came out, clip and update; `losses` [parts]."""
         parameters = dict(self.network.named_parameters())
         gradients = reduce_gradients(parameters, self.table, self.mesh)
         squared = squared_norm(gradients, self.table, self.mesh, losses.device)
-        asked = torch.full_like(squared, float(stop))
-        said = torch.cat([torch.stack([squared, asked]), losses.double()])
+        asked, wrong = torch.full_like(squared, float(stop())), (~losses.isfinite()).sum().double()
+        said = torch.cat([torch.stack([squared, asked, wrong]), losses.double()])
         for axis, group in self.mesh.axes.items():
             group.all_reduce(said[PARTS.get(axis, slice(None))])
         norm = said[0].sqrt().float()
-        grad_norm, stopped, *parts = self.read(torch.cat([norm.double().unsqueeze(0), said[1:]]))
+        numbers = self.read(torch.cat([norm.double().unsqueeze(0), said[1:]]))
+        grad_norm, stopped, no_numbers, *parts = numbers
+        if no_numbers:
+            parts[0] = math.nan
         result = StepResult(tuple(parts), grad_norm, stopped > 0)
         if result.broken is None:
             if self.largest_norm:

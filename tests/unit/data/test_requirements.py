@@ -10,7 +10,7 @@ import pytest
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, open_corpus
 from hydratron.data.requirements import most_samples, problems
-from hydratron.data.samples.assemble import validation_samples
+from hydratron.data.samples.assemble import gpt_samples, validation_samples
 from hydratron.data.samples.gpt import samples_per_epoch
 from tests.helpers.prepared import prepared_folder
 
@@ -58,7 +58,7 @@ def test_a_blend_has_no_sample_twice(
     assert most > 0
 
     def epochs(n: int) -> int:
-        drawn = validation_samples(blended, seq_length, n)
+        drawn = validation_samples(gpt_samples, blended, seq_length, n)
         lengths = [len(part.index.documents) for part in drawn.sets]  # type: ignore[attr-defined]
         return max(length // count for length, count in zip(lengths, (6, 4), strict=True))
 

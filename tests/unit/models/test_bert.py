@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from hydratron.config.load import from_dict
 from hydratron.models.bert import BertModel
-from hydratron.parallel.mesh import SINGLE, ParallelGroup
+from hydratron.parallel.mesh import SINGLE, Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.training.build import build_network, build_optimizer, parameter_table
-from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, tiny_gpt
+from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, TINY, tiny_gpt
 from tests.helpers.tiny_bert import BERT_TABLE, tiny_answers, tiny_bert, tiny_inputs
 
 CONF = Path(__file__).parents[3] / "conf" / "model"
@@ -124,7 +124,6 @@ def test_the_loss_and_its_gradients_equal_a_dense_computation(chunk: int) -> Non
     torch.testing.assert_close(loss.mlm, mlm)
     torch.testing.assert_close(loss.sop, sop)
     assert (loss.mlm.dtype, loss.sop.dtype) == (torch.float32, torch.float32)
-    assert loss.masked == 5
     assert loss.sop_correct == sum(
         int(row.argmax() == answer) for row, answer in zip(order, answers["sop"], strict=True)
     )
@@ -187,9 +186,8 @@ def preset(name: str, **changes: Any) -> Any:
     return from_dict({"model": yaml.safe_load((CONF / f"{name}.yaml").read_text()) | changes})
 
 
-def on_meta(name: str, group: ParallelGroup = SINGLE, **changes: Any) -> nn.Module:
-    model = preset(name, **changes).model
-    return build_network(model, VOCABULARY, group, RandomStreams(0), "meta")
+def on_meta(name: str, **changes: Any) -> nn.Module:
+    return build_network(preset(name, **changes), VOCABULARY, Mesh(), RandomStreams(0), "meta")
 
 
 def size(model: nn.Module) -> int:
@@ -222,15 +220,14 @@ def test_the_layers_and_embeddings_start_as_those_of_gpt() -> None:
 
     bert, gpt = tiny_bert(), tiny_gpt()
     initialize(bert, BERT_TABLE, 1, SINGLE, 50)
-    initialize(gpt, gpt_parameters(LAYERS, 0.2), 1, SINGLE, 50)
+    initialize(gpt, gpt_parameters(TINY, 0.2), 1, SINGLE, 50)
     theirs = dict(bert.named_parameters())
     for name, parameter in gpt.named_parameters():
         assert torch.equal(theirs[name], parameter), name
 
 
 def test_initial_weights_of_the_heads() -> None:
-    config = preset("bert_pico", init_std=0.2)
-    table = parameter_table(config.model)
+    table = parameter_table(preset("bert_pico", init_std=0.2))
     for name in ("lm_head.dense.weight", "pooler.weight", "binary_head.weight"):
         assert (table[name].std, table[name].shard_dim) == (0.2, None)
     assert table["tokentype_embeddings"].std == 0.2

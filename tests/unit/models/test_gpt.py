@@ -13,11 +13,11 @@ from hydratron.config.load import from_dict
 from hydratron.config.model import ModelConfig
 from hydratron.models.gpt import GPTModel, gpt_parameters
 from hydratron.models.init import draw
-from hydratron.parallel.mesh import SINGLE, ParallelGroup
+from hydratron.parallel.mesh import SINGLE, Mesh, ParallelGroup
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamSpec, ParamTable
 from hydratron.training.build import build_network, build_optimizer
-from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, TABLE, tiny_batch, tiny_gpt
+from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, TABLE, TINY, tiny_batch, tiny_gpt
 
 CONF = Path(__file__).parents[3] / "conf" / "model"
 
@@ -95,7 +95,7 @@ PUBLISHED = {
 
 def on_meta(name: str, group: ParallelGroup = SINGLE) -> GPTModel:
     config = from_dict({"model": yaml.safe_load((CONF / f"{name}.yaml").read_text())})
-    model = build_network(config.model, 50257, group, RandomStreams(0), "meta")
+    model = build_network(config, 50257, Mesh({"tensor": group}), RandomStreams(0), "meta")
     assert isinstance(model, GPTModel)
     return model
 
@@ -169,7 +169,7 @@ def test_biases_and_layer_norms_do_not_decay() -> None:
 
 def test_a_parameter_outside_the_table_or_twice_in_it_is_refused() -> None:
     with pytest.raises(KeyError, match="nowhere matches 0 rows"):
-        gpt_parameters(2, 0.1)["nowhere"]
+        gpt_parameters(TINY, 0.1)["nowhere"]
     with pytest.raises(KeyError, match="a matches 2 rows"):
         ParamTable(ParamSpec("a"), ParamSpec(".*"))["a"]
 

@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from hydratron.models.init import initialize
 from hydratron.models.placements import PLACEMENTS, Placement
 from hydratron.models.transformer import Residual
 from hydratron.parallel.mesh import SINGLE
-from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, VOCAB, tiny_batch, tiny_gpt
+from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, TINY, VOCAB, tiny_batch, tiny_gpt
 from tests.helpers.tiny_bert import tiny_bert, tiny_inputs
 
 
@@ -71,19 +72,15 @@ def test_the_flag_of_megatron_is_the_placement(
 
 def line(placement: str, scale: float | None = None, depth: int = 8) -> tuple[Residual, Tensor]:
     """A residual line with a sublayer 3 x and LayerNorms that add 1, 2, ..., and an input."""
-    made: list[nn.Module] = []
-
-    def norm() -> nn.Module:
-        made.append(nn.LayerNorm(4, dtype=torch.float64))
-        nn.init.constant_(made[-1].bias, len(made))  # type: ignore[arg-type]
-        return made[-1]
-
-    placed = PLACEMENTS[placement]
-    used = placed.residual_scale(depth) if scale is None else scale
-    sublayer = nn.Linear(4, 4, bias=False, dtype=torch.float64)
+    shape = replace(
+        TINY, num_layers=depth, hidden_size=4, placement=placement, residual_scale=scale
+    )
+    sublayer = nn.Linear(4, 4, bias=False)
     nn.init.eye_(sublayer.weight).data.mul_(3)
-    x = torch.tensor([1.0, 2.0, -1.0, 5.0], dtype=torch.float64)
-    return Residual(sublayer, norm, placed, used), x
+    residual = Residual(sublayer, shape, None).double()
+    for number, name in enumerate(residual.norm_names, start=1):
+        nn.init.constant_(residual.get_parameter(f"{name}.bias"), number)
+    return residual, torch.tensor([1.0, 2.0, -1.0, 5.0], dtype=torch.float64)
 
 
 def plain(x: Tensor) -> Tensor:
@@ -123,7 +120,7 @@ def test_the_scale_reaches_the_layers() -> None:
 def test_deepnorm_draws_values_outputs_and_mlp_smaller() -> None:
     # L = 2 and 32: beta = (8 L)^(-1/4) = 1/2 and 1/4
     for depth, beta in ((2, 0.5), (32, 0.25)):
-        table = gpt_parameters(depth, 0.2, "deepnorm", 4)
+        table = gpt_parameters(replace(TINY, num_layers=depth, placement="deepnorm"), 0.2)
         for name in ("attention.sublayer.dense", "mlp.sublayer.dense_4h_to_h"):
             assert table[f"layers.0.{name}.weight"].std == pytest.approx(0.2 * beta)
         assert table["layers.0.mlp.sublayer.dense_h_to_4h.weight"].std == pytest.approx(0.2 * beta)
@@ -134,7 +131,7 @@ def test_deepnorm_draws_values_outputs_and_mlp_smaller() -> None:
 
 @pytest.mark.parametrize("placement", ["pre", "post", "sandwich"])
 def test_outputs_start_smaller_by_the_depth(placement: str) -> None:
-    table = gpt_parameters(8, 0.2, placement)
+    table = gpt_parameters(replace(TINY, num_layers=8, placement=placement), 0.2)
     assert table["layers.3.attention.sublayer.dense.weight"].std == pytest.approx(0.05)
     assert table["layers.3.mlp.sublayer.dense_h_to_4h.weight"].std == 0.2
     assert table["layers.3.attention.sublayer.query_key_value.weight"].row_scales == ()
@@ -149,11 +146,6 @@ def test_the_rows_of_the_values_are_drawn_smaller_and_no_others() -> None:
     beta = math.pow(8 * LAYERS, -0.25)
     assert torch.equal(drawn["deepnorm"][:, :2], drawn["post"][:, :2])
     torch.testing.assert_close(drawn["deepnorm"][:, 2], beta * drawn["post"][:, 2])
-
-
-def test_values_drawn_smaller_need_the_width_of_a_head() -> None:
-    with pytest.raises(ValueError, match="placement deepnorm draws the rows of the values"):
-        gpt_parameters(2, 0.2, "deepnorm")
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
@@ -189,9 +181,10 @@ def test_a_variant_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_gpt(placement="both")
     assert isinstance(model, GPTModel)
     assert sum(name.endswith("norm3.weight") for name, _ in model.named_parameters()) == 2 * LAYERS
-    assert isinstance(model.layers[0].attention, Residual)
-    assert model.layers[0].attention.scale == 1 / LAYERS
-    initialize(model, gpt_parameters(LAYERS, 0.2, "both"), 1, SINGLE, VOCAB)
+    line = model.get_submodule("layers.0.attention")
+    assert isinstance(line, Residual)
+    assert line.scale == 1 / LAYERS
+    initialize(model, gpt_parameters(model.shape, 0.2), 1, SINGLE, VOCAB)
     assert torch.equal(model.get_parameter("layers.1.mlp.norm3.weight"), torch.ones(HIDDEN))
     model.loss(*tiny_batch()).backward()
     assert all(p.grad is not None and p.grad.any() for p in model.parameters())

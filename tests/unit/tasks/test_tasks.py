@@ -1,13 +1,18 @@
+"""What a task counts, sums up and says of its validation samples."""
+
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from hydratron.training.objective import OBJECTIVES
+from hydratron.tasks.causal import Causal
+from hydratron.tasks.masked import Masked
+from hydratron.tasks.table import TASKS, row_of
 
 
 class Losses(NamedTuple):
@@ -38,24 +43,24 @@ def bert_batch() -> dict[str, Tensor]:
 
 
 def test_bert_counts_masked_tokens_and_sequences() -> None:
-    objective = OBJECTIVES["bert"]
-    assert objective.counts(bert_batch()).tolist() == [3, 2]
-    assert objective.sums(FixedBert(), bert_batch()).tolist() == [6, 1]
+    task = Masked()
+    assert task.counts(bert_batch()).tolist() == [3, 2]
+    assert task.sums(FixedBert(), bert_batch()).tolist() == [6, 1]
 
 
 def test_berts_validation_row() -> None:
-    objective = OBJECTIVES["bert"]
-    scores = objective.scores(FixedBert(), bert_batch())
+    task = Masked()
+    scores = task.scores(FixedBert(), bert_batch())
     assert scores.tolist() == [6, 1, 1, 3, 2]
-    assert len(scores) == objective.scored
-    assert objective.row(scores.tolist()) == {
+    assert len(scores) == task.scored
+    assert task.metrics(scores.tolist()) == {
         "val/loss": 2.5,
         "val/mlm_loss": 2.0,
         "val/perplexity": pytest.approx(math.exp(2)),
         "val/sop_loss": 0.5,
         "val/sop_accuracy": 0.5,
     }
-    assert objective.row([0, 1, 1, 0, 2])["val/mlm_loss"] == 0
+    assert task.metrics([0, 1, 1, 0, 2])["val/mlm_loss"] == 0
 
 
 class FixedGPT:
@@ -66,14 +71,35 @@ class FixedGPT:
 
 
 def test_gpts_row_is_the_mean_per_token() -> None:
-    objective = OBJECTIVES["gpt"]
-    batch = torch.tensor([[1, 2, 3]])
-    assert objective.counts(batch).tolist() == [2]
-    assert objective.sums(FixedGPT(), batch).tolist() == [6]
-    scores = objective.scores(FixedGPT(), batch)
-    assert len(scores) == objective.scored
-    assert objective.row(scores.tolist()) == {
+    task = Causal()
+    batch = {"tokens": torch.tensor([[1, 2, 3]])}
+    assert task.counts(batch).tolist() == [2]
+    assert task.sums(FixedGPT(), batch).tolist() == [6]
+    scores = task.scores(FixedGPT(), batch)
+    assert len(scores) == task.scored
+    assert task.metrics(scores.tolist()) == {
         "val/loss": 3.0,
         "val/perplexity": pytest.approx(math.exp(3)),
     }
-    assert objective.row([1e6, 1.0])["val/perplexity"] == pytest.approx(math.exp(700))
+    assert task.metrics([1e6, 1.0])["val/perplexity"] == pytest.approx(math.exp(700))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_batch_without_data_is_one_of_the_task(name: str) -> None:
+    row = TASKS[name]
+    task = row.task()
+    batch = task.zeros(samples=3, seq_length=8)
+    assert {len(values) for values in batch.values()} == {3}
+    assert {values.dtype for values in batch.values()} == {torch.int64}
+    assert task.counts(batch).shape == (len(task.parts),)
+    assert callable(row.samples)
+
+
+def test_pretraining_is_the_task_of_the_architecture() -> None:
+    assert row_of("pretrain", "gpt") is row_of("causal", "gpt") is TASKS["causal"]
+    assert row_of("pretrain", "bert") is TASKS["masked"]
+
+
+def test_what_a_sample_has_to_tell() -> None:
+    assert Causal().predicted(np.array([3, 1, 2])).tolist() == [1, 2]
+    assert Masked().predicted({"labels": np.array([-1, 0, 4])}).tolist() == [0, 4]

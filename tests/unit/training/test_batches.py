@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +18,11 @@ from hydratron.data.samples.bert import BertSamples
 from hydratron.data.samples.bert_tokens import BertTokens
 from hydratron.data.samples.mapping import build_mapping
 from hydratron.errors import DataError, JobError, Problem
-from hydratron.training.batches import CountedSteps, Loader, dead_workers_named
+from hydratron.tasks.causal import Causal
+from hydratron.tasks.masked import Masked
+from hydratron.training.batches import Loader, dead_workers_named
 
-BATCHES = [[0, 1], [5, 3], [2, 4]]
+STEPS = [[[0, 1], [5, 3]], [[2, 4], [1, 1]]]
 
 
 @pytest.fixture(autouse=True)
@@ -46,8 +47,6 @@ class Counting:
             raise DataError([Problem("token", 9, "the vocabulary has 3 entries")])
         if i == 5 and self.act == "die":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.act == "sleep":
-            time.sleep(0.05)
         if self.act == "handlers":
             ignored = [signal.getsignal(n) is signal.SIG_IGN for n in (2, 15)]
             return np.array(ignored, dtype=np.int64)
@@ -55,12 +54,12 @@ class Counting:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_batches_come_in_their_order(workers: int) -> None:
-    loader = Loader(Counting(), BATCHES, workers)
-    assert len(loader) == 3
-    found = list(loader)
-    assert [batch[:, 0].tolist() for batch in found] == BATCHES
-    assert all(batch.dtype == torch.int64 and batch.shape == (2, 3) for batch in found)
+def test_steps_come_in_their_order(workers: int) -> None:
+    loader = Loader(Counting(), STEPS, Causal(), workers)
+    assert len(loader) == 2
+    found = [[batch["tokens"] for batch in step] for step, _ in loader]
+    assert [[tokens[:, 0].tolist() for tokens in step] for step in found] == STEPS
+    assert all(t.dtype == torch.int64 and t.shape == (2, 3) for step in found for t in step)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
@@ -72,39 +71,48 @@ def test_bert_samples_do_not_depend_on_the_workers(workers: int, tmp_path: Path)
     mapping = build_mapping(dataset.sizes, dataset.doc_idx, seq_length=64, seed=1, max_samples=6)
     special = BertTokens(1, 2, 3, 0, 60, np.zeros(60, bool))
     samples = BertSamples(dataset, mapping, 64, special, seed=5, length=6)
-    for batch, indices in zip(Loader(samples, BATCHES, workers), BATCHES, strict=True):
-        for name, values in batch.items():
-            assert values.tolist() == [samples[i][name].tolist() for i in indices], name
-        assert batch["tokens"].shape == (2, 64)
-        assert batch["sop"].shape == (2,)
+    for (found, _), step in zip(Loader(samples, STEPS, Masked(), workers), STEPS, strict=True):
+        for batch, indices in zip(found, step, strict=True):
+            for name, values in batch.items():
+                assert values.tolist() == [samples[i][name].tolist() for i in indices], name
+            assert batch["tokens"].shape == (2, 64)
+            assert batch["sop"].shape == (2,)
 
 
 def test_a_loader_leaves_the_random_stream_alone() -> None:
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    list(Loader(Counting(), BATCHES, 1))
+    list(Loader(Counting(), STEPS, Causal(), 1))
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_waiting_is_counted_and_working_is_not() -> None:
-    loader = Loader(Counting("sleep"), BATCHES)
-    began = time.perf_counter()
+def test_waiting_is_counted_and_working_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed = 0
+
+    class Slow(Counting):
+        def __getitem__(self, i: int) -> np.ndarray:
+            nonlocal passed
+            passed += 1
+            return super().__getitem__(i)
+
+    monkeypatch.setattr("time.perf_counter", lambda: passed)
+    loader = Loader(Slow(), STEPS, Causal())
     for _ in loader:
-        time.sleep(0.1)
-    # Six samples of 0.05 s; what passes between the batches is not the loader's.
-    assert 0.3 <= loader.waited <= time.perf_counter() - began - 0.3
+        passed += 100
+    # Eight samples of a second; what passes between the steps is not the loader's.
+    assert loader.waited == 8
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_refused_token_is_one_line_also_from_a_worker(workers: int) -> None:
     with pytest.raises(DataError) as caught:
-        list(Loader(Counting("refuse"), BATCHES, workers))
+        list(Loader(Counting("refuse"), STEPS, Causal(), workers))
     assert str(caught.value) == "token=9: the vocabulary has 3 entries"
 
 
 def test_a_dead_worker_is_named() -> None:
     with pytest.raises(JobError) as caught, dead_workers_named():
-        list(Loader(Counting("die"), BATCHES, 1))
+        list(Loader(Counting("die"), STEPS, Causal(), 1))
     said = str(caught.value)
     assert said.startswith("a data worker died: DataLoader worker (pid")
     assert said.endswith("fewer data.num_workers need less")
@@ -117,22 +125,23 @@ def test_other_errors_pass() -> None:
 
 
 def test_workers_leave_signals_to_the_rank() -> None:
-    (first, *_) = Loader(Counting("handlers"), BATCHES, 1)
-    assert first.tolist() == [[1, 1], [1, 1]]
+    (found, _), *_ = Loader(Counting("handlers"), STEPS, Causal(), 1)
+    assert [batch["tokens"].tolist() for batch in found] == [[[1, 1], [1, 1]]] * 2
 
 
-def test_every_micro_batch_knows_the_counts_of_its_step() -> None:
-    numbers = np.arange(7)
+def test_the_counts_are_those_of_the_whole_step() -> None:
+    class Labelled:
+        """Sample i has i masked tokens."""
 
-    class One:
         def __len__(self) -> int:
-            return len(numbers)
+            return 7
 
         def __getitem__(self, i: int) -> Any:
-            return {"labels": numbers[i : i + 1]}
+            return {"labels": np.arange(6) - (6 - i)}
 
-    loader = Loader(One(), [[0], [1], [2], [3], [4], [5]])
-    steps = CountedSteps(loader, 2, lambda batch: batch["labels"].sum(dim=(0, 1))[None])
-    assert len(steps) == 6
-    found = [(int(batch["labels"]), counts.tolist()) for batch, counts in steps]
-    assert found == [(0, [1]), (1, [1]), (2, [5]), (3, [5]), (4, [9]), (5, [9])]
+    steps = [[[0, 1], [2, 6]], [[3, 3], [5, 4]], [[0, 0], [0, 0]]]
+    counts = [counts.tolist() for _, counts in Loader(Labelled(), steps, Masked())]
+    assert counts == [[9, 4], [15, 4], [0, 4]]
+    (_, counted), *_ = Loader(Counting(), STEPS, Causal())
+    assert counted.tolist() == [2 * 2 * 2]
+    assert counted.dtype == torch.float64

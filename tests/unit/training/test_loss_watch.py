@@ -37,7 +37,23 @@ def test_nothing_is_judged_before_the_window_is_full() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_diverges_at_once(bad: float) -> None:
-    assert watch([4.0, bad]).diverged == f"the loss of step 2 is {bad}"
+    assert watch([4.0, bad]).diverged == f"the loss is {bad} in step 2"
+
+
+def test_a_gradient_norm_that_is_not_finite_diverges_at_once() -> None:
+    made = watch([4.0])
+    made.see(2, 4.0, broken="the gradient norm is nan")
+    made.see(3, 4.0)
+    made.see_validation(3, math.nan)
+    assert made.diverged == "the gradient norm is nan in step 2"
+
+
+def test_of_the_validation_loss_it_is_judged_that_it_is_a_number() -> None:
+    made = watch([4.0] * 5)
+    made.see_validation(5, 400.0)
+    assert made.diverged is None
+    made.see_validation(10, math.nan)
+    assert made.diverged == "the validation loss is nan after step 10"
 
 
 def test_a_median_far_above_the_lowest_diverges() -> None:

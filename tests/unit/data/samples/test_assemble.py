@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from hydratron.data.corpus import Corpus, Part, open_corpus
 from hydratron.data.samples.assemble import (
     Samples,
+    bert_samples,
     continuation_seed,
     continued,
+    gpt_samples,
     training_samples,
     validation_samples,
 )
@@ -46,18 +48,18 @@ def test_they_are_those_of_the_index(corpus: Corpus) -> None:
     (part,) = corpus.splits["train"]
     index = build_sample_index(part.dataset.sizes, LENGTH, 50, seed=3)
     expected = GPTSamples(part.dataset, 0, index, 50, 512)
-    assert rows(training_samples(corpus, LENGTH, [50], seed=3)) == rows(expected)
+    assert rows(training_samples(gpt_samples, corpus, LENGTH, [50], seed=3)) == rows(expected)
     # The second time they come from disk.
-    assert rows(training_samples(corpus, LENGTH, [50], seed=3)) == rows(expected)
-    assert rows(training_samples(corpus, LENGTH, [50], seed=4)) != rows(expected)
+    assert rows(training_samples(gpt_samples, corpus, LENGTH, [50], seed=3)) == rows(expected)
+    assert rows(training_samples(gpt_samples, corpus, LENGTH, [50], seed=4)) != rows(expected)
 
 
 def test_a_changed_source_has_another_order(corpus: Corpus, tmp_path: Path) -> None:
-    training_samples(corpus, LENGTH, [20], seed=3)
+    training_samples(gpt_samples, corpus, LENGTH, [20], seed=3)
     other = [[range(8 * i, 8 * i + 8)] for i in range(30)]
     folder = prepared_folder(tmp_path / "b", {"train": other, "validation": other}, vocab_size=512)
     (corpus.path / "index").rename(folder / "index")
-    changed = training_samples(open_corpus(folder), LENGTH, [20], seed=3)
+    changed = training_samples(gpt_samples, open_corpus(folder), LENGTH, [20], seed=3)
     (part,) = open_corpus(folder).splits["train"]
     index = build_sample_index(part.dataset.sizes, LENGTH, 20, seed=3)
     assert rows(changed) == rows(GPTSamples(part.dataset, 0, index, 20, 512))
@@ -70,40 +72,41 @@ def with_parts(corpus: Corpus, bounds: Sequence[tuple[int, int, float]]) -> Corp
 
 
 def test_a_part_reads_its_own_documents_alone(corpus: Corpus) -> None:
-    samples = training_samples(with_parts(corpus, [(10, 13, 1.0)]), LENGTH, [9], seed=1)
+    part = with_parts(corpus, [(10, 13, 1.0)])
+    samples = training_samples(gpt_samples, part, LENGTH, [9], seed=1)
     # Three documents of ten tokens, over three epochs.
     assert set(np.concatenate(rows(samples)).tolist()) == set(range(100, 130))
 
 
 def test_a_blend_takes_its_shares_from_each_part(corpus: Corpus) -> None:
     blend = with_parts(corpus, [(0, 10, 0.7), (10, 30, 0.3)])
-    samples = rows(training_samples(blend, LENGTH, [10], seed=1))
+    samples = rows(training_samples(gpt_samples, blend, LENGTH, [10], seed=1))
     assert [int(sample[0] >= 100) for sample in samples] == [0, 1, 0, 0, 1, 0, 0, 1, 0, 0]
     # Each part is read in its own order, from its beginning on.
-    first = training_samples(with_parts(corpus, [(0, 10, 1.0)]), LENGTH, [8], seed=1)
+    first = training_samples(gpt_samples, with_parts(corpus, [(0, 10, 1.0)]), LENGTH, [8], seed=1)
     assert [s for s in samples if s[0] < 100] == rows(first)[:7]
 
 
 def test_validation_is_one_order_for_all(corpus: Corpus) -> None:
-    few, many = (rows(validation_samples(corpus, LENGTH, n)) for n in (3, 12))
+    few, many = (rows(validation_samples(gpt_samples, corpus, LENGTH, n)) for n in (3, 12))
     assert few == many[:3]
     assert min(min(sample) for sample in many) >= 300
     assert len({tuple(sample) for sample in many}) == 12
 
 
 def test_a_longer_run_goes_on_with_its_order(corpus: Corpus) -> None:
-    short = rows(training_samples(corpus, LENGTH, [50], seed=3))
-    longer = rows(training_samples(corpus, LENGTH, [50, 90, 91], seed=3))
+    short = rows(training_samples(gpt_samples, corpus, LENGTH, [50], seed=3))
+    longer = rows(training_samples(gpt_samples, corpus, LENGTH, [50, 90, 91], seed=3))
     assert len(longer) == 91
     assert longer[:50] == short
     seed = continuation_seed(3, 1)
-    assert longer[50:90] == rows(training_samples(corpus, LENGTH, [40], seed))
+    assert longer[50:90] == rows(training_samples(gpt_samples, corpus, LENGTH, [40], seed))
     # The rule alone would have shuffled it anew.
-    assert rows(training_samples(corpus, LENGTH, [91], seed=3))[:50] != short
+    assert rows(training_samples(gpt_samples, corpus, LENGTH, [91], seed=3))[:50] != short
 
 
 def test_an_index_out_of_range_is_an_error(corpus: Corpus) -> None:
-    samples = training_samples(corpus, LENGTH, [5, 9], seed=3)
+    samples = training_samples(gpt_samples, corpus, LENGTH, [5, 9], seed=3)
     for i in (-1, 9):
         with pytest.raises(IndexError, match="of 9"):
             samples[i]
@@ -127,7 +130,7 @@ def test_a_token_that_the_vocabulary_lacks_is_found(corpus: Corpus) -> None:
     content[2 * 123 : 2 * 124] = (600).to_bytes(2, "little")
     path.write_bytes(content)
     fresh = replace(corpus, splits={"train": (Part(open_train(corpus), 0, 30, 1.0, False),)})
-    samples = training_samples(fresh, LENGTH, [37], seed=1)
+    samples = training_samples(gpt_samples, fresh, LENGTH, [37], seed=1)
     with pytest.raises(DataError) as caught:
         rows(samples)
     assert str(caught.value) == (
@@ -182,14 +185,14 @@ def test_sentences_give_bert_samples_of_their_own_documents(tmp_path: Path) -> N
     whole = corpus.splits["train"][0]
     part = replace(whole, first=5, last=9)
     corpus = replace(corpus, splits={"train": (part,), "validation": (whole,)})
-    samples = training_samples(corpus, 24, [40], seed=1)
+    samples = training_samples(bert_samples, corpus, 24, [40], seed=1)
     for _ in range(2):  # The second time the pairs come from disk.
         drawn = [samples[i] for i in range(40)]
         seen = {int(label) for sample in drawn for label in sample["labels"] if label >= 0}
         assert seen == {15, 16, 17, 18}
-        samples = training_samples(corpus, 24, [40], seed=1)
+        samples = training_samples(bert_samples, corpus, 24, [40], seed=1)
     assert {int(sample["sop"]) for sample in drawn} == {0, 1}
-    assert len(validation_samples(corpus, 24, 7)) == 7
+    assert len(validation_samples(bert_samples, corpus, 24, 7)) == 7
 
 
 def test_documents_without_pairs_are_refused(tmp_path: Path) -> None:
@@ -198,4 +201,4 @@ def test_documents_without_pairs_are_refused(tmp_path: Path) -> None:
         tmp_path / "s", {"train": documents, "validation": documents}, 300, level="sentence"
     )
     with pytest.raises(DataError, match="no document has two sentences"):
-        training_samples(open_corpus(folder), 24, [4], seed=1)
+        training_samples(bert_samples, open_corpus(folder), 24, [4], seed=1)

@@ -10,7 +10,11 @@ import pytest
 from hydratron.data.corpus import open_corpus
 from hydratron.data.samples import frequency
 from hydratron.data.samples.frequency import frequency_loss
+from hydratron.tasks.causal import Causal
+from hydratron.tasks.masked import Masked
 from tests.helpers.prepared import prepared_folder
+
+NEXT, MASKED = Causal().predicted, Masked().predicted
 
 
 def test_gpt_is_asked_for_the_next_tokens(tmp_path: Path) -> None:
@@ -19,7 +23,7 @@ def test_gpt_is_asked_for_the_next_tokens(tmp_path: Path) -> None:
     corpus = open_corpus(prepared_folder(tmp_path / "d", splits, 4))
     sample = np.array([3, 1, 1, 2])
     expected = -(2 * math.log(8 / 12) + math.log(2 / 12)) / 3
-    assert frequency_loss(corpus, [sample]) == pytest.approx(expected)
+    assert frequency_loss(corpus, [sample], NEXT) == pytest.approx(expected)
 
 
 def test_bert_is_asked_for_what_was_masked(tmp_path: Path) -> None:
@@ -27,8 +31,8 @@ def test_bert_is_asked_for_what_was_masked(tmp_path: Path) -> None:
     corpus = open_corpus(prepared_folder(tmp_path / "d", splits, 4))
     samples = [{"labels": np.array([-1, 2, -1])}, {"labels": np.array([-1, -1, 1])}]
     expected = -(math.log(2 / 12) + math.log(8 / 12)) / 2
-    assert frequency_loss(corpus, samples) == pytest.approx(expected)
-    assert math.isnan(frequency_loss(corpus, [{"labels": np.array([-1])}]))
+    assert frequency_loss(corpus, samples, MASKED) == pytest.approx(expected)
+    assert math.isnan(frequency_loss(corpus, [{"labels": np.array([-1])}], MASKED))
 
 
 def test_a_large_split_is_counted_in_parts_spread_over_it(
@@ -39,9 +43,9 @@ def test_a_large_split_is_counted_in_parts_spread_over_it(
         prepared_folder(tmp_path / "d", {"train": documents, "validation": [[[0]]]}, 4)
     )
     samples = [np.array([0, 0]), np.array([0, 2])]
-    whole = frequency_loss(corpus, samples)
+    whole = frequency_loss(corpus, samples, NEXT)
     monkeypatch.setattr(frequency, "COUNTED", 400)  # every third document
-    assert frequency_loss(corpus, samples) == pytest.approx(whole, rel=0.02)
+    assert frequency_loss(corpus, samples, NEXT) == pytest.approx(whole, rel=0.02)
 
 
 def test_the_parts_of_a_blend_count_by_their_weights(tmp_path: Path) -> None:
@@ -50,6 +54,6 @@ def test_the_parts_of_a_blend_count_by_their_weights(tmp_path: Path) -> None:
     (part,) = corpus.splits["train"]
     halves = (replace(part, last=1, weight=0.9), replace(part, first=1, weight=0.1))
     blended = replace(corpus, splits=dict(corpus.splits) | {"train": halves})
-    ones, twos = (frequency_loss(blended, [np.array([0, token])]) for token in (1, 2))
+    ones, twos = (frequency_loss(blended, [np.array([0, token])], NEXT) for token in (1, 2))
     assert ones == pytest.approx(-math.log(46 / 54))
     assert twos == pytest.approx(-math.log(6 / 54))
