@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from hydratron.config import folders
+from hydratron.config import degree_source, folders
 from hydratron.config import overrides as grammar
 from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
@@ -39,6 +39,7 @@ NOISE = ("Config search path", "Search path", "full_key", "object_type", "refere
 @contextmanager
 def composer() -> Iterator[Composer]:
     """A Composer over `conf_dir()`, while Hydra is initialised with it."""
+    degree_source.register()
     folder = str(folders.conf_dir())
     with initialize_config_dir(folder, version_base=VERSION_BASE, job_name="hydratron"):
         try:

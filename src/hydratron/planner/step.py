@@ -18,8 +18,9 @@ from hydratron.parallel.gradients import finish_gradients
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamTable
-from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.build import build_network, parameter_table
 from hydratron.training.objective import OBJECTIVES
+from hydratron.training.optimizers import build_optimizer
 
 # The paper's parameters, activations and gradients (section 4.2); the optimizer's copy is fp32.
 HALF = torch.float16

@@ -1,14 +1,10 @@
-"""From the configuration to the network and its optimizer."""
+"""From the configuration to the network and the table of its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
-from torch import nn
 
 from hydratron.config.model import ModelConfig
-from hydratron.config.schema import OptimConfig
 from hydratron.models.bert import BertModel, bert_parameters
 from hydratron.models.gpt import GPTModel, gpt_parameters
 from hydratron.parallel.mesh import ParallelGroup
@@ -52,17 +48,3 @@ def parameter_table(model: ModelConfig) -> ParamTable:
     parameters = {"gpt": gpt_parameters, "bert": bert_parameters}[model.architecture]
     head_dim = model.hidden_size // model.num_attention_heads
     return parameters(model.num_layers, model.init_std, model.layernorm.placement, head_dim)
-
-
-def build_optimizer(
-    parameters: Mapping[str, nn.Parameter], table: ParamTable, optim: OptimConfig
-) -> torch.optim.Optimizer:
-    """Fused AdamW in two groups: what decays, and the biases and LayerNorms, which do not."""
-    decayed = [parameter for name, parameter in parameters.items() if table[name].decayed]
-    others = [parameter for name, parameter in parameters.items() if not table[name].decayed]
-    groups = [
-        {"params": decayed, "weight_decay": optim.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    betas = (optim.beta1, optim.beta2)
-    return torch.optim.AdamW(groups, lr=optim.lr, betas=betas, eps=optim.eps, fused=True)

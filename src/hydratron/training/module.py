@@ -25,8 +25,9 @@ from hydratron.models.init import initialize
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.training.batches import CountedSteps, Loader
-from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.build import build_network, parameter_table
 from hydratron.training.objective import OBJECTIVES, Row
+from hydratron.training.optimizers import build_optimizer
 from hydratron.training.schedule import learning_rate
 from hydratron.training.strategy import TensorParallelStrategy
 
