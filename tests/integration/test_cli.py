@@ -121,7 +121,7 @@ def test_two_commands_in_one_second_get_two_folders(
 
     real = module.plan
 
-    def same_second(overrides: Sequence[str], multirun: bool = False) -> module.Plan:
+    def same_second(overrides: Sequence[str], multirun: bool = False) -> module.Command:
         return dataclasses.replace(real(overrides, multirun), folder=Path("outputs/now"))
 
     monkeypatch.setattr(module, "plan", same_second)

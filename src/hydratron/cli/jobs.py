@@ -11,10 +11,10 @@ from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, read_json
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Plan
+    from hydratron.config.plan import Command
 
 
-def before(planned: Plan, verb: str = "train") -> list[dict[str, Any] | None]:
+def before(planned: Command, verb: str = "train") -> list[dict[str, Any] | None]:
     """The result of each job that an earlier command has finished, None for the others.
 
     Raises JobError when a folder holds another job.
@@ -28,7 +28,7 @@ def before(planned: Plan, verb: str = "train") -> list[dict[str, Any] | None]:
     return all_finished(zip(configs, folders, strict=True), verb)
 
 
-def claim(planned: Plan) -> Path:
+def claim(planned: Command) -> Path:
     """The sweep's folder; one that is named by the time is made here, for this command alone."""
     folder, attempt = planned.folder, 1
     while planned.fresh:
@@ -43,7 +43,7 @@ def claim(planned: Plan) -> Path:
     return folder
 
 
-def complain_of(planned: Plan, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
+def complain_of(planned: Command, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
     """Print one line for every job that did not complete; 1 if there is one, else 0.
 
     `results` are those known to this process, by the folder's name; the others are read.

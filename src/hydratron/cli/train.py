@@ -13,7 +13,7 @@ from hydratron.cli.parser import INTERRUPTED, SIGNALLED, Parser, complain
 from hydratron.errors import DataError, HydratronError, Problem
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Plan
+    from hydratron.config.plan import Command
     from hydratron.config.schema import Config
     from hydratron.data.corpus import Corpus
 
@@ -63,7 +63,7 @@ def run(argv: Sequence[str]) -> int:
     return max(code, _finish(planned, folder, runner.results))
 
 
-def _show(planned: Plan, kind: str, overrides: Sequence[str]) -> int:
+def _show(planned: Command, kind: str, overrides: Sequence[str]) -> int:
     """Print the configuration of every job as YAML, or Hydra's own view of the command."""
     if kind != "job":
         from hydratron.config.task import show
@@ -113,7 +113,7 @@ def _data_key(config: Config) -> str:
     return repr((config.data, config.tokenizer, config.sentences))
 
 
-def _work(planned: Plan) -> tuple[float, ...]:
+def _work(planned: Command) -> tuple[float, ...]:
     """Relative cost of each job, 0 for one that an earlier command has finished.
 
     Raises JobError when a folder holds another job.
@@ -150,7 +150,7 @@ class Runner:
         return result
 
 
-def _finish(planned: Plan, folder: Path, results: dict[str, dict[str, Any]]) -> int:
+def _finish(planned: Command, folder: Path, results: dict[str, dict[str, Any]]) -> int:
     """Write and print the report, then one line for every job that did not complete."""
     if planned.jobs[0].config.launch.node_rank > 0:
         return 0  # The first host reports.

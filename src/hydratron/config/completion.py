@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from hydratron.config.keys import options
 from hydratron.config.planning import of_plan
@@ -76,22 +77,50 @@ def _overrides(before: Sequence[str], word: str) -> list[str]:
             start = prefix or f"{key}="
             return [f"{start}{choice}" for choice in values if choice.startswith(last)]
     asked = f"{key}={last}" if comma else word
-    answers = _ask_hydra(before, asked)
+    answers = [answer for answer in _ask_hydra(before, asked) if answer.startswith(asked)]
     return [f"{prefix}{answer.removeprefix(f'{key}=')}" if comma else answer for answer in answers]
 
 
 def _ask_hydra(before: Sequence[str], word: str) -> list[str]:
+    """Files, choices, groups, keys or a key's value; those that begin with `word` are among them.
+
+    A mistake earlier in the line leaves little to say about what follows.
+    """
+    from hydra import compose
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.object_type import ObjectType
     from hydra.errors import HydraException
-    from hydra.plugins.completion_plugin import DefaultCompletionPlugin
+    from hydra.plugins.completion_plugin import CompletionPlugin
+    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     from hydratron.config.compose import CONFIG_NAME, composer
 
     chosen = [item for item in before if "=" in item and "," not in item]
-    with composer():
-        plugin = DefaultCompletionPlugin(GlobalHydra.instance().config_loader())
-        try:
-            return list(plugin._query(CONFIG_NAME, " ".join([*chosen, word])))
-        except (HydraException, OmegaConfBaseException):
-            return []  # A mistake earlier in the line: nothing can be said about what follows.
+    key, equals, value = word.partition("=")
+    if value.startswith((".", "/")):
+        return [f"{key}={file}" for file in CompletionPlugin.complete_files(value)]
+
+    def listed(group: str, kind: ObjectType) -> list[str]:
+        return loader.get_group_options(group, kind, CONFIG_NAME, chosen)
+
+    found: list[str] = []
+    with composer(), suppress(HydraException, OmegaConfBaseException):
+        loader = GlobalHydra.instance().config_loader()
+        if equals and (choices := listed(key, ObjectType.CONFIG)):
+            return [f"{key}={choice}" for choice in choices]
+        parent, slash, _ = word.rpartition("/")
+        groups = [f"{parent}{slash}{name}" for name in listed(parent, ObjectType.GROUP)]
+        for group in (group for group in groups if group.startswith(word)):
+            found += [f"{group}="] * bool(listed(group, ObjectType.CONFIG))
+            found += [f"{group}/"] * bool(listed(group, ObjectType.GROUP))
+        composed = compose(CONFIG_NAME, chosen, return_hydra_config=True)
+        if equals:
+            set_to = OmegaConf.select(composed, key)
+            return [] if set_to is None else [f"{key}={set_to}"]
+        parent, dot, _ = word.rpartition(".")
+        node = OmegaConf.select(composed, parent) if dot else composed
+        for name in node if OmegaConf.is_dict(node) else ():
+            inner = OmegaConf.is_dict(OmegaConf.select(composed, f"{parent}{dot}{name}"))
+            found.append(f"{parent}{dot}{name}{'.' if inner else '='}")
+    return sorted(found)

@@ -18,11 +18,11 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from hydratron.config import folders
+from hydratron.config import degree_source, degrees, folders
 from hydratron.config import overrides as grammar
 from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
@@ -39,6 +39,7 @@ NOISE = ("Config search path", "Search path", "full_key", "object_type", "refere
 @contextmanager
 def composer() -> Iterator[Composer]:
     """A Composer over `conf_dir()`, while Hydra is initialised with it."""
+    degree_source.register()
     folder = str(folders.conf_dir())
     with initialize_config_dir(folder, version_base=VERSION_BASE, job_name="hydratron"):
         try:
@@ -111,6 +112,10 @@ def _resolve_job_name(*, _root_: DictConfig) -> str:
 
 def explained(error: Exception) -> HydratronError:
     """What Hydra or OmegaConf says, in one line, with the nearest option for an unknown one."""
+    if isinstance(error, MissingConfigException):
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        if group == degrees.GROUP and (wrong := degrees.problem(choice)):
+            return ConfigError([Problem(group, choice, wrong)])
     text = str(error) or str(error.__cause__ or error.__context__)
     lines = [line.strip() for line in text.splitlines()]
     keep = list(itertools.takewhile(lambda line: not line.startswith(NOISE), lines))

@@ -6,6 +6,8 @@ import importlib.resources
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydratron.config import degrees
+
 
 def conf_dir() -> Path:
     """The checkout's `conf/` when the package runs from one, else the packaged copy."""
@@ -30,8 +32,8 @@ def _folder(entry: str) -> Path:
 
 
 def groups(folders: Sequence[Path]) -> dict[str, list[str]]:
-    """Each group with its choices, sorted: `{"parallel": ["dp2", "dp4", ...], ...}`."""
-    found: dict[str, set[str]] = {}
+    """Each group with its choices, sorted: `{"logger": ["none", "wandb"], ...}`."""
+    found = {degrees.GROUP: set(degrees.USUAL)}
     for folder in folders:
         for file in folder.glob("*/**/*.yaml"):
             group, *rest = file.relative_to(folder).with_suffix("").parts

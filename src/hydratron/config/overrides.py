@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hydratron.config import degrees
 from hydratron.config.keys import describe, listed, nearest, options, sections
 from hydratron.config.schema import Config
 from hydratron.config.validate import bound_problem
@@ -114,10 +115,15 @@ def _check_choices(override: Override, choices: Sequence[str]) -> list[Problem]:
         # `experiment` is the one group that may be absent.
         if choice in choices or (choice is None and group == "experiment"):
             continue
-        close = nearest(str(choice), choices)
-        hint = f"nearest: {close}; " if close else ""
         shown = "null" if choice is None else choice
-        found.append(Problem(group, shown, f"no such choice; {hint}choices: {listed(choices)}"))
+        if group == degrees.GROUP:
+            reason = degrees.problem(choice)
+        else:
+            close = nearest(str(choice), choices)
+            hint = f"nearest: {close}; " if close else ""
+            reason = f"no such choice; {hint}choices: {listed(choices)}"
+        if reason is not None:
+            found.append(Problem(group, shown, reason))
     return found
 
 

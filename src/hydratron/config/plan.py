@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import Glob, Override, Quote, QuotedString
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -23,7 +23,7 @@ from hydratron.config.schema import Config
 from hydratron.config.validate import problems
 from hydratron.errors import ConfigError, Problem
 
-BASIC_SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__qualname__}"
+SWEEPER, BASIC = "hydra/sweeper", "basic"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PlannedJob:
 
 
 @dataclass(frozen=True)
-class Plan:
+class Command:
     """All jobs of a command, and where they go.
 
     `folder` is the sweep's, or the job's own when `hydra.run.dir` names one (`own_folder`).
@@ -56,7 +56,7 @@ class Plan:
         return [folder if self.own_folder else folder / job.name for job in self.jobs]
 
     def arguments(self, overrides: Sequence[str], folder: Path) -> list[str]:
-        """Hydra's command line for this plan, with its folder fixed to `folder`."""
+        """Hydra's command line for these jobs, with its folder fixed to `folder`."""
         key, path = "hydra.sweep.dir", folder
         if not self.multirun:
             key, path = "hydra.run.dir", self.job_folders(folder)[0]
@@ -69,7 +69,7 @@ def jobs(overrides: Sequence[str], multirun: bool = False) -> list[PlannedJob]:
     return plan(overrides, multirun).jobs
 
 
-def plan(overrides: Sequence[str], multirun: bool = False) -> Plan:
+def plan(overrides: Sequence[str], multirun: bool = False) -> Command:
     """The validated jobs of a command and their folder; creates nothing.
 
     Raises ConfigError with all problems of all jobs, or HydratronError with the one line of what
@@ -88,8 +88,8 @@ def plan(overrides: Sequence[str], multirun: bool = False) -> Plan:
         if not multirun:
             _refuse([o for o in asked if o.is_sweep_override()], "several values: add -m to sweep")
         params = _sweeper_params(base, groups) if multirun else []
-        open_ended = multirun and base.hydra.sweeper.get("_target_") != BASIC_SWEEPER
-        products = [settled] if open_ended else _product([*params, *asked])
+        open_ended = multirun and base.hydra.runtime.choices[SWEEPER] != BASIC
+        products = [settled] if open_ended else _product([*params, *asked], groups)
         planned = _plan_jobs(hydra, [[*own, *product] for product in products], multirun, refused)
     return _placed(planned, base, multirun, open_ended)
 
@@ -110,7 +110,9 @@ def _parse(lines: Sequence[str], groups: grammar.Groups) -> tuple[list[Override]
         return grammar.parse(rest, groups), list(error.problems)
 
 
-def _placed(planned: list[PlannedJob], base: DictConfig, multirun: bool, open_ended: bool) -> Plan:
+def _placed(
+    planned: list[PlannedJob], base: DictConfig, multirun: bool, open_ended: bool
+) -> Command:
     """Where the planned jobs go, from Hydra's folder settings."""
     node = base.hydra.sweep if multirun else base.hydra.run
     pattern = OmegaConf.to_yaml(node, resolve=False)
@@ -120,11 +122,11 @@ def _placed(planned: list[PlannedJob], base: DictConfig, multirun: bool, open_en
         expected = "every host must name the same folder with launch.nodes above 1"
         raise ConfigError([Problem(key, "", expected)])
     if multirun:
-        return Plan(planned, Path(str(node.dir)), True, False, fresh, open_ended)
+        return Command(planned, Path(str(node.dir)), True, False, fresh, open_ended)
     folder = Path(planned[0].name)
     job = replace(planned[0], name=folder.name)
     own_folder = "${hydratron_job" not in pattern
-    return Plan([job], folder if own_folder else folder.parent, False, own_folder, fresh, False)
+    return Command([job], folder if own_folder else folder.parent, False, own_folder, fresh, False)
 
 
 def _refuse(overrides: list[Override], reason: str) -> None:
@@ -139,11 +141,22 @@ def _sweeper_params(base: DictConfig, groups: grammar.Groups) -> list[Override]:
     return grammar.parse([f"{key}={value}" for key, value in params.items()], groups)
 
 
-def _product(overrides: list[Override]) -> list[list[Override]]:
+def _product(overrides: list[Override], groups: grammar.Groups) -> list[list[Override]]:
     """Every combination of the sweeps, in the order in which Hydra's basic sweeper runs them."""
+    intervals = [o for o in overrides if o.is_sweep_override() and not o.is_discrete_sweep()]
+    _refuse(intervals, f"an interval needs another {SWEEPER} than {BASIC}")
+    lines: dict[str, list[str]] = {}
+    for override in overrides:
+        key, swept = override.get_key_element(), override.value()
+        if isinstance(swept, Glob):
+            values: Iterable[str] = swept.filter(list(groups[key]))
+        elif override.is_sweep_override():
+            values = override.sweep_string_iterator()
+        else:
+            values = [override.get_value_element_as_str()]
+        lines[key] = [f"{key}={value}" for value in values]
     parser = OverridesParser.create()
-    combinations = BasicSweeper.split_arguments(overrides, None)[0]
-    return [parser.parse_overrides(lines) for lines in combinations]
+    return [parser.parse_overrides(list(product)) for product in itertools.product(*lines.values())]
 
 
 def _plan_jobs(

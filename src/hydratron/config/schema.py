@@ -8,24 +8,33 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hydratron.config import degrees
 from hydratron.config.cluster import ClusterConfig, PlanConfig
+from hydratron.config.decays import DECAYS
 from hydratron.config.model import ModelConfig
+from hydratron.config.optimizers import OPTIMIZERS
 from hydratron.config.option import option, section
 from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 
 
 @dataclass
 class ParallelConfig:
-    """`parallel=`: the product of both sizes is the number of processes."""
+    """`parallel=`: the product of the sizes is the number of processes."""
 
-    tensor_model_parallel_size: int = option(
-        1, "ranks that share one replica", minimum=1, axis="tp"
-    )
+    tensor_model_parallel_size: int = option(1, "ranks that share one layer", minimum=1, axis="tp")
     data_parallel_size: int = option(1, "replicas", minimum=1, axis="dp")
+    pipeline_model_parallel_size: int = option(
+        1, "ranks that share one replica's layers; pipelines are not built yet: 1", minimum=1,
+        axis="pp",
+    )  # fmt: skip
 
     @property
     def world_size(self) -> int:
-        return self.tensor_model_parallel_size * self.data_parallel_size
+        return (
+            self.tensor_model_parallel_size
+            * self.data_parallel_size
+            * self.pipeline_model_parallel_size
+        )
 
     @property
     def axes(self) -> dict[str, int]:
@@ -35,9 +44,11 @@ class ParallelConfig:
     @property
     def label(self) -> str:
         """`tp2_dp4`; a size of one is left out, and `single` is one process."""
-        tp, dp = self.tensor_model_parallel_size, self.data_parallel_size
-        parts = [f"tp{tp}"] * (tp > 1) + [f"dp{dp}"] * (dp > 1)
-        return "_".join(parts) or "single"
+        return degrees.label(
+            self.tensor_model_parallel_size,
+            self.data_parallel_size,
+            self.pipeline_model_parallel_size,
+        )
 
 
 @dataclass
@@ -102,13 +113,17 @@ class TokenizerConfig:
 
 @dataclass
 class OptimConfig:
-    """`optim=`: AdamW; biases and LayerNorms do not decay (paper, section 4.2)."""
+    """`optim=`: the optimizer; biases and LayerNorms do not decay (paper, section 4.2)."""
 
+    name: str = option("adamw", "what makes a step of a gradient", choices=tuple(OPTIMIZERS))
     lr: float = option(1e-3, "peak learning rate", above=0)
-    beta1: float = option(0.9, "decay of the first moment", minimum=0, maximum=0.9999)
-    beta2: float = option(0.95, "decay of the second moment", minimum=0, maximum=0.99999)
-    eps: float = option(1e-8, "added to the root of the second moment", above=0)
-    weight_decay: float = option(0.01, "decoupled weight decay", minimum=0)
+    beta1: float = option(0.9, "adam*: decay of the first moment", minimum=0, maximum=0.9999)
+    beta2: float = option(0.95, "adam*: decay of the second moment", minimum=0, maximum=0.99999)
+    eps: float = option(1e-8, "adam*: added to the root of the second moment", above=0)
+    momentum: float = option(0.0, "sgd: decay of the sum of gradients", minimum=0, maximum=0.9999)
+    weight_decay: float = option(
+        0.01, "adamw: decoupled; others: added to the gradient, as an L2 penalty", minimum=0
+    )
     clip_grad: float = option(1.0, "largest global gradient norm; 0 turns clipping off", minimum=0)
 
 
@@ -116,9 +131,7 @@ class OptimConfig:
 class ScheduleConfig:
     """`schedule=`: linear warm-up, then a decay to `min_lr` (paper, section 4.2)."""
 
-    decay: str = option(
-        "cosine", "shape after the warm-up", choices=("cosine", "linear", "constant")
-    )
+    decay: str = option("cosine", "shape after the warm-up", choices=tuple(DECAYS))
     warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0)
     decay_steps: int | None = option(
         None, "optimizer step at which min_lr is reached; null means trainer.max_steps", minimum=1

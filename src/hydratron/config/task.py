@@ -15,6 +15,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from hydratron.config import degree_source
 from hydratron.config.compose import CONFIG_NAME, VERSION_BASE, config_of
 from hydratron.config.folders import conf_dir
 from hydratron.config.schema import Config
@@ -66,6 +67,7 @@ def run(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> int:
 
     KeyboardInterrupt passes through.
     """
+    degree_source.register()
     decorate = hydra.main(
         config_path=str(conf_dir()), config_name=CONFIG_NAME, version_base=VERSION_BASE
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 from hydratron.config.data_rules import RULES as DATA_RULES
 from hydratron.config.data_rules import Rule
+from hydratron.config.degrees import NO_PIPELINES
+from hydratron.config.degrees import OPTIONS as DEGREES
 from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
@@ -101,6 +103,12 @@ def _tensor_parallel(config: Config) -> Iterator[Problem]:
         valid = listed(divisors(math.gcd(*sizes.values())))
         expected = f"does not divide {' and '.join(failing)}; valid: {valid}"
         yield Problem("parallel.tensor_model_parallel_size", tp, expected)
+
+
+def _pipelines(config: Config) -> Iterator[Problem]:
+    pp = config.parallel.pipeline_model_parallel_size
+    if pp > 1:
+        yield Problem("parallel.pipeline_model_parallel_size", pp, f"{NO_PIPELINES}; 1")
 
 
 def _batch(config: Config) -> Iterator[Problem]:
@@ -198,7 +206,7 @@ _BATCH = (
     "trainer.micro_batch_size",
     "parallel.data_parallel_size",
 )
-_WORLD = ("parallel.tensor_model_parallel_size", "parallel.data_parallel_size")
+_WORLD = tuple(f"parallel.{name}" for name in DEGREES.values())
 
 # Each rule with the options it calculates with: a rule over a wrong option would only mislead.
 RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
@@ -207,6 +215,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("task", "model.architecture"), _task),
     (_SIZES, _heads),
     (_SIZES, _tensor_parallel),
+    (_WORLD, _pipelines),
     (_BATCH, _batch),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),

@@ -15,7 +15,7 @@ from hydratron.data.corpus import open_corpus
 from hydratron.data.folders import locked, remove_leftovers, replacing
 from hydratron.data.manifest import DOCUMENT, FORMAT, SENTENCE, SPLITS, TRAIN
 from hydratron.data.preparer.blocks import Fragment, gather
-from hydratron.data.preparer.build import Plan, fill
+from hydratron.data.preparer.build import Recipe, fill
 from hydratron.data.preparer.pool import usable_cores
 from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
 from hydratron.data.progress import LateProgress
@@ -94,7 +94,7 @@ def _build(
         tokenizer = TRAINERS[config.kind](texts, config.vocab_size)
     sentences = identity["level"] == SENTENCE
     origin = {name: identity[name] for name in identity if name not in ("format", "tokenizer")}
-    plan = Plan(
+    recipe = Recipe(
         names=SPLITS,
         tokenizer=tokenizer,
         tokenizer_identity=identity["tokenizer"],
@@ -104,7 +104,7 @@ def _build(
         workers=usable_cores(),
     )
     bar.start("encoding the text", source.size())
-    fill(folder, plan, gather(_fragments(source, plan.cut, bar)), lambda: origin)
+    fill(folder, recipe, gather(_fragments(source, recipe.cut, bar)), lambda: origin)
 
 
 def _fragments(source: Source, cut: Cut, bar: LateProgress) -> Iterator[Fragment]:

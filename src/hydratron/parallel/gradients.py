@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from hydratron.parallel.mesh import Mesh, ParallelGroup
+from hydratron.parallel.mesh import TENSOR, Mesh, ParallelGroup
 from hydratron.parallel.sharding import ParamTable
 
 # One bucket per collective amortises its latency; 25 MB is where torch's own DDP sets it.
@@ -47,18 +47,20 @@ def squared_norm(
     """This rank's share of the squared 2-norm of the whole gradient, a fp64 scalar.
 
     The shares of all ranks of a replica add up to it: a gradient that several of them hold counts
-    on the first alone, so that the value is that of one process that holds the whole model.
+    on the first alone, so that the value is that of one process that holds the whole model.  On
+    the others it counts 0 times, which is NaN where it is not finite.
     """
-    first = mesh.tensor.rank == 0
-    split: list[Tensor] = []
-    whole: list[Tensor] = []
-    for name, gradient in gradients.items():
-        (whole if table[name].shard_dim is None else split).append(gradient)
-    counted = split + whole * first
-    norms = [norm for gradient in counted for norm in _piece_norms(gradient.reshape(-1))]
-    if not norms:
-        return torch.zeros((), dtype=torch.float64, device=device)
-    return torch.cat(norms).double().square().sum()
+    norms: dict[bool, list[Tensor]] = {True: [], False: []}
+    for name in sorted(gradients, key=lambda name: table[name].shard_dim is None):
+        spec = table[name]
+        copied = spec.summed if spec.shard_dim is not None else (TENSOR, *spec.summed)
+        first = all(mesh[axis].rank == 0 for axis in copied)
+        norms[first] += _piece_norms(gradients[name].reshape(-1))
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for first, found in norms.items():
+        if found:
+            total = total + first * torch.cat(found).double().square().sum()
+    return total
 
 
 def _piece_norms(flat: Tensor) -> Iterator[Tensor]:

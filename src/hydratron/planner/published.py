@@ -13,7 +13,7 @@ from hydratron.planner.calibration import Sample, fit, leave_one_out, predicted
 from hydratron.planner.time_model import TERMS, Terms
 
 EFFICIENCY, SPEEDUP = "efficiency", "speedup"
-Plan = Mapping[str, Any]
+PlanRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Published:
         return self.value * (1 + first), self.value * (1 + second)
 
 
-def sample(plan: Plan, seconds: float = math.nan, overlapped: bool = False) -> Sample:
+def sample(plan: PlanRow, seconds: float = math.nan, overlapped: bool = False) -> Sample:
     """Of a plan's row with its degrees (`planner.row`, `reproduce.collect`)."""
     keys = ("tensor_model_parallel_size", "data_parallel_size")
     parallel = ParallelConfig(**{key: int(plan[f"parallel.{key}"]) for key in keys})
@@ -68,14 +68,14 @@ def sample(plan: Plan, seconds: float = math.nan, overlapped: bool = False) -> S
 
 
 def find_plan(
-    plans: Sequence[Plan],
+    plans: Sequence[PlanRow],
     default: str,
     model: str,
     tp: int,
     dp: int = 1,
     heads: int | None = None,
     numerics: str | None = None,
-) -> Plan | None:
+) -> PlanRow | None:
     """The first plan of these degrees and numerics, which are `default` unless named."""
     wanted = {
         "model": model,
@@ -89,7 +89,7 @@ def find_plan(
 
 
 def published(
-    entries: Sequence[Mapping[str, Any]], tflops: float, find: Callable[..., Plan | None]
+    entries: Sequence[Mapping[str, Any]], tflops: float, find: Callable[..., PlanRow | None]
 ) -> tuple[list[Published], list[str]]:
     """Every published number that was planned, and one line for each that was not.
 

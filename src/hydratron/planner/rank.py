@@ -15,7 +15,8 @@ from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch
-from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.build import build_network, parameter_table
+from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.step import Step, in_turn
 

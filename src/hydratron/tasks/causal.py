@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hydratron.models.gpt import GPTModel, gpt_parameters
+from hydratron.models.language import LanguageModel
 from hydratron.models.shape import Shape
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Arrays, Batch, Scores, perplexity, stacked
@@ -19,7 +20,9 @@ from hydratron.tasks.contract import Arrays, Batch, Scores, perplexity, stacked
 class Causal:
     """Cross-entropy of the next token; a batch is `tokens` [b, s + 1]."""
 
-    network, parts, scored = GPTModel, ("lm",), 2
+    network: type[LanguageModel] = GPTModel
+    parts: tuple[str, ...] = ("lm",)
+    scored = 2
 
     def parameters(self, shape: Shape, init_std: float) -> ParamTable:
         return gpt_parameters(shape, init_std)

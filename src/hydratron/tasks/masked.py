@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from hydratron.models.bert import BertLoss, BertModel, bert_parameters
+from hydratron.models.language import LanguageModel
 from hydratron.models.shape import Shape
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Arrays, Batch, Scores, perplexity, stacked
@@ -21,7 +22,9 @@ INPUTS = ("tokens", "types", "padding_mask", "labels")
 class Masked:
     """Cross-entropy of masked words and of the order; a batch has `INPUTS` [b, s] and `sop` [b]."""
 
-    network, parts, scored = BertModel, ("mlm", "sop"), 5
+    network: type[LanguageModel] = BertModel
+    parts: tuple[str, ...] = ("mlm", "sop")
+    scored = 5
 
     def parameters(self, shape: Shape, init_std: float) -> ParamTable:
         return bert_parameters(shape, init_std)

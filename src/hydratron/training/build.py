@@ -1,13 +1,8 @@
-"""From the configuration to the network and its optimizer."""
+"""From the configuration to the network and the table of its parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import torch
-from torch import nn
-
-from hydratron.config.schema import Config, OptimConfig
+from hydratron.config.schema import Config
 from hydratron.models.language import LanguageModel
 from hydratron.parallel.layers import Device
 from hydratron.parallel.mesh import Mesh
@@ -27,17 +22,3 @@ def build_network(
 def parameter_table(config: Config) -> ParamTable:
     """How the parameters of this network are split, drawn and decayed, whatever its vocabulary."""
     return config.learning.task().parameters(config.model.shape(1), config.model.init_std)
-
-
-def build_optimizer(
-    parameters: Mapping[str, nn.Parameter], table: ParamTable, optim: OptimConfig
-) -> torch.optim.Optimizer:
-    """Fused AdamW in two groups: what decays, and the biases and LayerNorms, which do not."""
-    decayed = [parameter for name, parameter in parameters.items() if table[name].decayed]
-    others = [parameter for name, parameter in parameters.items() if not table[name].decayed]
-    groups = [
-        {"params": decayed, "weight_decay": optim.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    betas = (optim.beta1, optim.beta2)
-    return torch.optim.AdamW(groups, lr=optim.lr, betas=betas, eps=optim.eps, fused=True)

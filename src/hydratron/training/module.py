@@ -25,7 +25,8 @@ from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.tasks.contract import Batch, Scores
 from hydratron.training.batches import Loader
-from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.build import build_network, parameter_table
+from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
 from hydratron.training.step import Step, StepResult

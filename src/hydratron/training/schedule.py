@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
+from hydratron.config.decays import DECAYS, Span
 
 
 def learning_rate(
     step: int, *, peak: float, floor: float, warmup_steps: int, decay_steps: int, decay: str
 ) -> float:
-    """The rate of update number `step`, counted from 1, so that no update is made with rate 0.
+    """The rate of update number `step`, counted from 1, so that the first has not the rate 0.
 
-    Linear from 0 to `peak` over `warmup_steps`, then `decay` ("cosine", "linear" or "constant")
-    down to `floor` at `decay_steps`, and `floor` from there on.
+    Linear from 0 to `peak` over `warmup_steps`, then a shape of `DECAYS` down to `floor` at
+    `decay_steps`.  Where `floor` is 0, as `schedule.min_lr` is by default, and `decay_steps` the
+    last step, the last update has the rate 0 and changes nothing; Megatron's does the same.
     """
     if step <= warmup_steps:
         return peak * step / warmup_steps
-    if decay == "constant":
-        return peak
-    if step >= decay_steps:
-        return floor
-    progress = (step - warmup_steps) / (decay_steps - warmup_steps)
-    shapes = {"cosine": (math.cos(math.pi * progress) + 1) / 2, "linear": 1 - progress}
-    return floor + (peak - floor) * shapes[decay]
+    return DECAYS[decay](step, Span(peak, floor, warmup_steps, decay_steps))

@@ -12,16 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from hydratron.parallel.gradients import reduce_gradients, squared_norm
-from hydratron.parallel.mesh import DATA, TENSOR, Mesh
+from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch, Task
 
 # (micro-batches, losses of one, what to do before the first backward) -> summed losses [parts]
 Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
-
-# What every rank says of its step: [squared norm, asked to stop, losses that are no number here,
-# loss, ...].  The entries that the ranks of an axis add up; an axis not named here adds up all.
-PARTS = {TENSOR: slice(0, 3), DATA: slice(1, None)}
 
 
 @dataclass(frozen=True)
@@ -116,15 +112,15 @@ class Step:
         parameters = dict(self.network.named_parameters())
         gradients = reduce_gradients(parameters, self.table, self.mesh)
         squared = squared_norm(gradients, self.table, self.mesh, losses.device)
-        asked, wrong = torch.full_like(squared, float(stop())), (~losses.isfinite()).sum().double()
-        said = torch.cat([torch.stack([squared, asked, wrong]), losses.double()])
-        for axis, group in self.mesh.axes.items():
-            group.all_reduce(said[PARTS.get(axis, slice(None))])
+        # What ranks hold alike counts on the first alone; elsewhere 0 times, and 0 * NaN is NaN.
+        squared = squared * (self.mesh.data.rank == 0)
+        asked = torch.full_like(squared, float(stop()))
+        shares = losses.double() * (self.mesh.tensor.rank == 0)
+        said = torch.cat([torch.stack([squared, asked]), shares])
+        for group in self.mesh.axes.values():
+            group.all_reduce(said)
         norm = said[0].sqrt().float()
-        numbers = self.read(torch.cat([norm.double().unsqueeze(0), said[1:]]))
-        grad_norm, stopped, no_numbers, *parts = numbers
-        if no_numbers:
-            parts[0] = math.nan
+        grad_norm, stopped, *parts = self.read(torch.cat([norm.double().unsqueeze(0), said[1:]]))
         result = StepResult(tuple(parts), grad_norm, stopped > 0)
         if result.broken is None:
             if self.largest_norm:

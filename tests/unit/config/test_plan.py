@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.config.plan import Plan, default_choices, jobs, plan
+from hydratron.config.plan import Command, default_choices, jobs, plan
 from hydratron.errors import HydratronError
 from hydratron.job import VALID_NAME
 
@@ -25,7 +25,7 @@ def _creates_nothing(_elsewhere: None, tmp_path: Path) -> object:
     assert [path for path in tmp_path.iterdir() if path.name != "conf"] == []
 
 
-def _names(planned: Plan) -> list[str]:
+def _names(planned: Command) -> list[str]:
     return [job.name for job in planned.jobs]
 
 
@@ -189,7 +189,7 @@ def test_hosts_must_share_a_folder() -> None:
 
 
 def test_only_the_base_of_an_open_ended_sweep_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hydratron.config.plan.BASIC_SWEEPER", "another")
+    monkeypatch.setattr("hydratron.config.plan.BASIC", "another")
     planned = plan(["seed=1,2", "optim.lr=interval(1e-4,1e-2)", "model=gpt_pico"], multirun=True)
     assert planned.open_ended
     assert _names(planned) == ["000_gpt_pico-single-pre-s1234"]

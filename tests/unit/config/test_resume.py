@@ -58,9 +58,11 @@ def test_stated_keys_win_even_at_their_defaults(parent: Path) -> None:
 
 
 def test_a_stated_group_wins_with_its_whole_section(parent: Path) -> None:
-    config = _resumed(parent, "schedule=linear", "parallel=tp2")
+    config = _resumed(parent, "schedule=linear", "parallel=tp2_dp4")
     assert (config.schedule.decay, config.schedule.decay_steps) == ("linear", None)
-    assert config.parallel.tensor_model_parallel_size == 2
+    assert config.parallel.label == "tp2_dp4"
+    dump(config, parent / "config.yaml")
+    assert _resumed(parent, "parallel=tp2").parallel.label == "tp2"
     assert config.optim.weight_decay == 0.5
 
 

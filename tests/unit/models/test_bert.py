@@ -15,7 +15,8 @@ from hydratron.config.load import from_dict
 from hydratron.models.bert import BertModel
 from hydratron.parallel.mesh import SINGLE, Mesh
 from hydratron.parallel.random import RandomStreams
-from hydratron.training.build import build_network, build_optimizer, parameter_table
+from hydratron.training.build import build_network, parameter_table
+from hydratron.training.optimizers import build_optimizer
 from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, TINY, tiny_gpt
 from tests.helpers.tiny_bert import BERT_TABLE, tiny_answers, tiny_bert, tiny_inputs
 

@@ -16,7 +16,8 @@ from hydratron.models.init import draw
 from hydratron.parallel.mesh import SINGLE, Mesh, ParallelGroup
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamSpec, ParamTable
-from hydratron.training.build import build_network, build_optimizer
+from hydratron.training.build import build_network
+from hydratron.training.optimizers import build_optimizer
 from tests.helpers.tiny import HEADS, HIDDEN, LAYERS, SEQ, TABLE, TINY, tiny_batch, tiny_gpt
 
 CONF = Path(__file__).parents[3] / "conf" / "model"

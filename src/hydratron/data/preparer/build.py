@@ -22,7 +22,7 @@ from hydratron.data.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Plan:
+class Recipe:
     """How text becomes the datasets `names`; `workers` never changes what is written."""
 
     names: Sequence[str]
@@ -51,20 +51,20 @@ class Plan:
 
 
 def fill(
-    folder: Path, plan: Plan, blocks: Iterable[Block], origin: Callable[[], Mapping[str, Any]]
+    folder: Path, recipe: Recipe, blocks: Iterable[Block], origin: Callable[[], Mapping[str, Any]]
 ) -> tuple[Manifest, Written]:
     """Write the folder's files; `origin` is asked when all blocks have been read."""
-    plan.tokenizer.save(folder / TOKENIZER)
-    job = plan.job()
-    with closing(encode_blocks(blocks, job, plan.workers)) as encoded:
-        written = write_datasets(folder, plan.names, encoded, job)
-    packages = ["numpy", "tokenizers"] + ["sentencex"] * (plan.level == SENTENCE)
+    recipe.tokenizer.save(folder / TOKENIZER)
+    job = recipe.job()
+    with closing(encode_blocks(blocks, job, recipe.workers)) as encoded:
+        written = write_datasets(folder, recipe.names, encoded, job)
+    packages = ["numpy", "tokenizers"] + ["sentencex"] * (recipe.level == SENTENCE)
     manifest = Manifest(
-        level=plan.level,
-        tokenizer={**plan.tokenizer_identity, "sha256": plan.tokenizer.sha256},
-        vocab_size=plan.tokenizer.vocab_size,
-        eod=plan.tokenizer.eod,
-        dtype=token_dtype(plan.tokenizer.vocab_size).name,
+        level=recipe.level,
+        tokenizer={**recipe.tokenizer_identity, "sha256": recipe.tokenizer.sha256},
+        vocab_size=recipe.tokenizer.vocab_size,
+        eod=recipe.tokenizer.eod,
+        dtype=token_dtype(recipe.tokenizer.vocab_size).name,
         datasets=written.datasets,
         origin=origin(),
         versions={name: metadata.version(name) for name in packages},

@@ -11,7 +11,7 @@ from typing import Any
 from hydratron.data.folders import locked, replacing
 from hydratron.data.manifest import SENTENCE, Manifest
 from hydratron.data.preparer.blocks import file_blocks
-from hydratron.data.preparer.build import Plan, fill
+from hydratron.data.preparer.build import Recipe, fill
 from hydratron.data.preparer.existing import check_output, describe, is_prepared, same
 from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
 from hydratron.data.progress import LateProgress
@@ -133,7 +133,7 @@ def _build(
 ) -> Outcome:
     size = sum(file.size() for file in files)
     tokenizer = opened or _train(request, files, bar, size)
-    plan = Plan(
+    recipe = Recipe(
         names=[f"{key}_{request.level}" for key in request.keys],
         tokenizer=tokenizer,
         tokenizer_identity=settings["tokenizer"],
@@ -150,8 +150,8 @@ def _build(
         return {"inputs": inputs, "settings": settings}
 
     bar.start("encoding the text", size)
-    blocks = file_blocks(files, request.keys, plan.cut, bar.advance, hashes)
-    manifest, written = fill(folder, plan, blocks, origin)
+    blocks = file_blocks(files, request.keys, recipe.cut, bar.advance, hashes)
+    manifest, written = fill(folder, recipe, blocks, origin)
     for name, entry in manifest.datasets.items():
         if not entry.tokens:
             problem = Problem("INPUT", " ".join(request.inputs), f"gives no tokens for {name}")
