@@ -37,13 +37,13 @@ class Window(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: Any, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx == trainer.accumulate_grad_batches:
+        if batch_idx == 1:
             modules = ModuleNames()
             self.recorder = Recorder(modules)
             self.recorder.groups(pl_module.mesh_strategy.mesh)
             self.inside.enter_context(modules.watching(pl_module.network))
             self.inside.enter_context(self.recorder)
-        elif batch_idx == 2 * trainer.accumulate_grad_batches:
+        elif batch_idx == 2:
             self.inside.close()
             self.calls = self.recorder.collectives
 
@@ -58,8 +58,8 @@ def recorded_rank(
     for config, folder in jobs:
         window = Window()
 
-        def watched(config: Config, own: list[Callback], window: Window = window) -> pl.Trainer:
-            return plain(config, [*own, window])
+        def watched(config: Config, own: list[Callback], *more: Any, window: Any = window) -> Any:
+            return plain(config, [*own, window], *more)
 
         with patch.object(training, "_trainer", watched):
             assert training.train(config, JobFolder(folder), None)["status"] == "completed"
@@ -67,22 +67,14 @@ def recorded_rank(
     return found
 
 
-def with_lightnings_own(calls: list[Collective], micro_batches: int) -> list[Collective]:
-    """The planned calls of one step, and those of Lightning, which are no part of any plan.
+def with_lightnings_own(calls: list[Collective]) -> list[Collective]:
+    """The planned calls of one step, and one of Lightning, which is no part of any plan.
 
-    Before every micro-batch Lightning tells all ranks, in eight bytes, whether the first one has
-    been asked to end.  The window opens after the one of its first micro-batch, and holds the
-    one of the next step's.
+    Before every step Lightning tells all ranks, in eight bytes, whether the first one has been
+    asked to end.  The window opens after that of its own step, and holds that of the next one.
     """
     axis, size = calls[0].group, calls[0].size  # the only axis with two ranks is the world
-    signal = Collective(UPDATE, "", "broadcast", axis, size, 8)
-    between = [call for call in calls if call.phase != UPDATE]
-    each = len(between) // micro_batches
-    start = calls.index(between[0]) if between else 1  # dp: the counts are summed up first
-    found, rest = calls[:start], calls[start + len(between) :]
-    for number in range(micro_batches):
-        found += [signal] * bool(number) + between[number * each : (number + 1) * each]
-    return [*found, *rest, signal]
+    return [*calls, Collective(UPDATE, "", "broadcast", axis, size, 8)]
 
 
 @pytest.mark.parametrize(("tp", "dp"), [(2, 1), (1, 2)], ids=["tp2", "dp2"])
@@ -111,7 +103,7 @@ def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> 
     for config, real, other in zip(configs, first, second, strict=True):
         micro_batches = config.accumulation
         in_full = dry_run(config, VOCAB, num_layers=2, micro_batches=micro_batches)
-        assert with_lightnings_own(list(in_full.collectives), micro_batches) == real
+        assert with_lightnings_own(list(in_full.collectives)) == real
         assert other == real
         planned = spelled_out(plan_job(config).step.collectives, micro_batches)
         assert planned == list(in_full.collectives)

@@ -73,10 +73,9 @@ class MetricsLog(Callback):
         config, device = pl_module.config, pl_module.device
         vocab_size = config.model.padded(pl_module.corpus.vocab_size)
         self._flops_per_token = flops_per_token(config.model, vocab_size)
-        dtype = TYPES[config.trainer.precision]
-        peak = config.trainer.peak_flops or peak_flops(
-            device, dtype, config.trainer.matmul_precision
-        )
+        options = config.trainer
+        numerics = TYPES[options.precision], options.matmul_precision
+        peak = options.peak_flops or peak_flops(device, *numerics)
         self._peak = peak * config.parallel.world_size
         self._started = self._mark = time.monotonic()
         self._mark_step, self._waited = trainer.global_step, pl_module.loader.waited

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -53,7 +55,7 @@ def test_a_known_card_has_the_peak_of_its_form_and_type(
     monkeypatch.setattr(throughput, "_measured_peak", lambda device, dtype: None)
     gpu = torch.device("cuda", 0)
 
-    def tflops(dtype: torch.dtype, precision: str) -> float | None:
+    def tflops(dtype: torch.dtype, precision: str) -> Any:
         peak = peak_flops(gpu, dtype, precision)
         return None if peak is None else pytest.approx(peak / 1e12)
 
