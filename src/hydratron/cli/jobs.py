@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.parser import complain
+from hydratron.cli.parser import PREEMPTED, complain
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, read_json
 
@@ -46,17 +46,18 @@ def claim(planned: Command) -> Path:
 def complain_of(planned: Command, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
     """Print one line for every job that did not complete; 1 if there is one, else 0.
 
-    `results` are those known to this process, by the folder's name; the others are read.
+    143 where all of them were asked to stop and can go on.  `results` are those known to this
+    process, by the folder's name; the others are read.
     """
     known = planned.job_folders(folder)
     jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
-    failed = 0
+    ends = set()
     for job in map(JobFolder, jobs):
         result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
         if result["status"] != "completed":
-            failed = 1
+            ends.add(result["status"])
             complain(f"job {job.name} {result['status']}{_cause(job, result)}")
-    return failed
+    return PREEMPTED if ends == {"preempted"} else int(bool(ends))
 
 
 def _cause(job: JobFolder, result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 USAGE_ERROR = 2
 SIGNALLED = 128  # plus the number of the signal that ended it
 INTERRUPTED = SIGNALLED + 2
+PREEMPTED = SIGNALLED + 15
 
 
 class Parser(argparse.ArgumentParser):

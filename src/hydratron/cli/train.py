@@ -57,10 +57,11 @@ def run(argv: Sequence[str]) -> int:
         code = run_task(Task(runner), arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    if code < SIGNALLED:
+        code = max(code, _finish(planned, folder, runner.results))
     if code > SIGNALLED:
         complain(f"interrupted; the same command with {arguments[-1]} goes on where it stopped")
-        return code
-    return max(code, _finish(planned, folder, runner.results))
+    return code
 
 
 def _show(planned: Command, kind: str, overrides: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
-from hydratron.job import VALID_NAME, JobFolder
+from hydratron.job import CHECKPOINT_NAME, VALID_NAME, JobFolder, checkpoint_step
 
 LARGEST_LOCAL_WORLD = 64
 
@@ -167,6 +167,11 @@ def _resume(config: Config) -> Iterator[Problem]:
         yield Problem("resume", config.resume, "there is no config.yaml in its job folder")
     else:
         yield from fixed_problems(config)
+        start = path if path.parent.name == "checkpoints" else JobFolder(path).newest_checkpoint()
+        step = checkpoint_step(start) if start and CHECKPOINT_NAME.fullmatch(start.name) else 0
+        if step >= config.trainer.max_steps:
+            expected = f"must be above {step}, the step of the checkpoint that resume= names"
+            yield Problem("trainer.max_steps", config.trainer.max_steps, expected)
 
 
 def _launch(config: Config) -> Iterator[Problem]:

@@ -69,7 +69,8 @@ def _supervise(ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[
         codes = {rank: process.exitcode for rank, process in living.items()}
         failed = {rank: code for rank, code in codes.items() if code}
         living = {rank: process for rank, process in living.items() if codes[rank] is None}
-        if failed:
+        # A rank that has said why it ends may still hang on the way out, on a data worker for one.
+        if failed or (living and folder.failure.exists()):
             _record(failed, folder)
             _join(list(living.values()), GRACE_SECONDS)
             _record({rank: process.exitcode for rank, process in living.items()}, folder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,8 @@ LAUNCHERS: dict[str, Callable[[Config, JobFolder, Callable[[], None], str], None
     "local": forkserver.launch,
     "torchrun": torchrun.launch,
 }
+# What a job leaves behind that ended before its config.yaml; hidden files are nobody's.
+BEGUN = ("failure.json", "result.json", "overrides.yaml", "provenance.json", "logs")
 # A diverged job is an outcome: run again it would diverge again.
 FINAL = ("completed", "diverged")
 
@@ -44,22 +45,42 @@ def run_job(
     if config.resume is not None:
         # The folder may be run again from elsewhere.
         config = dataclasses.replace(config, resume=str(Path(config.resume).resolve()))
-    job = JobFolder(folder)
     began = time.monotonic()
-    try:
-        with owned(job, config):
-            result = finished(config, folder)
-            if result is not None:
-                say(f"{position.label}{job.name} {result['status']} before, skipped")
-                return result
-            result = _run(config, job, overrides, position, train)
-    except (JobError, OSError) as error:
-        result = {"status": "failed", "kind": type(error).__name__, "message": str(error)}
+
+    def work(job: JobFolder) -> dict[str, Any]:
+        return _run(config, job, overrides, position, train)
+
+    result, before = unless_finished(config, folder, "train", position.label, work)
+    if before:
+        return result
     if result["status"] == "failed":
         keys = f"kind={result['kind']} rank={_or_dash(result, 'rank')}"
         say(f"FAULT {keys} step={_or_dash(result, 'step')} action=job ended")
-    say(end_line(job.name, position, result, time.monotonic() - began))
+    say(end_line(folder.name, position, result, time.monotonic() - began))
     return result
+
+
+def unless_finished(
+    config: Config,
+    folder: Path,
+    verb: str,
+    label: str,
+    work: Callable[[JobFolder], dict[str, Any]],
+) -> tuple[dict[str, Any], bool]:
+    """The result of `work` in a job's folder, or True with the one that was found there.
+
+    No other process has the folder meanwhile; one that is not to be had is a failed job.
+    """
+    job = JobFolder(folder)
+    try:
+        with owned(job, config):
+            result = finished(config, folder, verb)
+            if result is None:
+                return work(job), False
+            say(f"{label}{job.name} {result['status']} before, skipped")
+            return result, True
+    except (JobError, OSError) as error:
+        return {"status": "failed", "kind": type(error).__name__, "message": str(error)}, False
 
 
 def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any] | None:
@@ -69,9 +90,12 @@ def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any
     `hydratron`.
     """
     job = JobFolder(folder)
-    if not job.config.exists():
-        return None
     advice = "choose another hydra.run.dir or hydra.sweep.dir, or remove the folder"
+    if not job.config.exists():
+        names = sorted(path.name for path in folder.glob("[!.]*"))
+        if foreign := [name for name in names if name not in BEGUN]:
+            raise JobError(f"{folder}: is not empty and no job ({foreign[0]}); {advice}")
+        return None
     held = (read_json(job.provenance) or {}).get("verb", "train")
     if held != verb:
         raise JobError(f"{folder}: holds a job of hydratron {held}; {advice}")
@@ -126,16 +150,17 @@ def _run(
         # Interrupted, not failed: ranks that lost their peers on the way out are no cause.
         job.failure.unlink(missing_ok=True)
         raise
-    result = failed(job)
-    write_json(job.result, result)
+    result = failed(job, config.launch.node_rank)
+    if config.launch.node_rank == 0:
+        write_json(job.result, result)
     return result
 
 
-def failed(job: JobFolder) -> dict[str, Any]:
-    """The result of a job that ended with a failure.json."""
+def failed(job: JobFolder, node_rank: int = 0) -> dict[str, Any]:
+    """The result of a job that ended with a failure.json; only the first host writes it."""
     found = read_json(job.failure) or {}
     rank = found.get("rank")
-    log = rank_log(job, rank) if rank is not None else torchrun.agent_log(job)
+    log = rank_log(job, rank) if rank is not None else torchrun.agent_log(job, node_rank)
     keys = ("rank", "kind", "message", "step")
     return (
         last_row(job)
@@ -165,7 +190,9 @@ def clear(job: JobFolder) -> None:
     """Remove what an earlier attempt said about its end; its checkpoints and metrics stay."""
     job.result.unlink(missing_ok=True)
     job.failure.unlink(missing_ok=True)
-    shutil.rmtree(job.path / "logs", ignore_errors=True)
+    for log in (job.path / "logs").glob("*.log"):
+        if not log.name.startswith("torchrun_"):  # Another host's, which may have begun.
+            log.unlink()
     for store in job.path.glob(".store-*"):
         store.unlink()
 

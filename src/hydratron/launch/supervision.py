@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
@@ -49,8 +49,8 @@ def remove_empty_logs(folder: JobFolder) -> None:
     logs = folder.path / "logs"
     for path in logs.glob("*.log"):
         if path.stat().st_size == 0:
-            path.unlink()
-    if logs.is_dir() and not any(logs.iterdir()):
+            path.unlink(missing_ok=True)
+    with suppress(OSError):  # Another host's, or none.
         logs.rmdir()
 
 

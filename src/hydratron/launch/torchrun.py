@@ -26,7 +26,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
     `poll` is called a few times a second.  What became of the job is in result.json or
     failure.json.  An exception in this process (Ctrl-C, SIGTERM) ends the ranks before it leaves.
     """
-    log = agent_log(folder)
+    log = agent_log(folder, config.launch.node_rank)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output, sigterm_raises():
         # Agent and ranks hold the reading end of this pipe: it closes when the launcher dies, and
@@ -51,7 +51,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
             agent.kill()
             agent.wait()
     if agent.returncode and not hangs:
-        _record(agent.returncode, folder)
+        _record(agent.returncode, folder, log)
 
 
 def command(config: Config, folder: JobFolder, train: str = TRAIN) -> list[str]:
@@ -69,9 +69,9 @@ def command(config: Config, folder: JobFolder, train: str = TRAIN) -> list[str]:
     return [*torchrun, *where, *worker, str(folder.path)]
 
 
-def agent_log(folder: JobFolder) -> Path:
-    """Where the agent's own output goes."""
-    return folder.path / "logs" / "torchrun.log"
+def agent_log(folder: JobFolder, node_rank: int = 0) -> Path:
+    """Where the output of a host's agent goes."""
+    return folder.path / "logs" / (f"torchrun_{node_rank}.log" if node_rank else "torchrun.log")
 
 
 def _supervise(agent: subprocess.Popen[bytes], folder: JobFolder, poll: Callable[[], None]) -> None:
@@ -92,9 +92,9 @@ def _wait(agent: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def _record(code: int, folder: JobFolder) -> None:
+def _record(code: int, folder: JobFolder, log: Path) -> None:
     """The agent's report ends with the rank that failed first and its exit code."""
-    report = agent_log(folder).read_text(errors="replace")
+    report = log.read_text(errors="replace")
     ranks = re.findall(r"rank +: (\d+) .*\n +exitcode +: (-?\d+)", report)
     if ranks:
         rank, rank_code = ranks[-1]

@@ -28,7 +28,7 @@ from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_outp
 Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
 
 CLOSE_SECONDS = 5.0
-EXIT_CODES = {"completed": 0, "preempted": 143}
+EXIT_CODES = {"completed": 0, "SIGTERM": 143, "SIGINT": 130}
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Rank:
 
 
 def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> str:
-    """Run this process's rank of the job and return the job's status.
+    """Run this process's rank of the job; returns its status, or the signal that it ended on.
 
     `train` is `package.module:function`, called on every rank.  The process group meets over the
     file `store`, or over torchrun's address without one.  Rank 0 writes result.json once every rank
@@ -85,7 +85,7 @@ def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> s
         _close_group()
         raise
     _close_group()
-    return str(result["status"])
+    return str(result.get("signal", result["status"]))
 
 
 def _import_train(name: str) -> Train:

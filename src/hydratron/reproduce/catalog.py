@@ -118,7 +118,8 @@ def find(name: str, known: list[Artifact]) -> Artifact:
 
 def is_results(folder: Path) -> bool:
     """Whether the folder is results/<profile>/ of an artifact."""
-    return (folder / CURVES).is_file() and (folder / PROVENANCE).is_file()
+    files = (folder / CURVES, folder / PROVENANCE)
+    return all(file.is_file() for file in files) and not (folder / "config.yaml").exists()
 
 
 def read_artifact(folder: Path) -> Artifact:
