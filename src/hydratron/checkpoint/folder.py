@@ -1,0 +1,261 @@
+"""Checkpoint folders that any parallel degree can read: torch.distributed.checkpoint of DTensors.
+
+    step_00000200/  *.distcp, .metadata        every tensor of every participant
+                    state.json                 version, step, and what is not a tensor
+                    config.yaml and the like   texts: the job's configuration, its tokenizer
+                    manifest.json              size and sha256 of every file above
+
+All files are written to a hidden folder beside it, which is renamed when they are on the disk; a
+load believes only files that the manifest vouches for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+
+from hydratron.checkpoint.participant import MakesRoom, Participant, Saved
+from hydratron.checkpoint.trust import METADATA, TrustedReader, TrustedWriter, shards
+from hydratron.errors import HydratronError
+from hydratron.hashing import file_sha256
+from hydratron.job import CHECKPOINT_NAME, VALID_NAME, checkpoint_step
+
+VERSION = 2
+STATE, MANIFEST, CONFIG = "state.json", "manifest.json", "config.yaml"
+
+
+def save(
+    path: Path, participants: Mapping[str, Participant], step: int, texts: Mapping[str, str]
+) -> None:
+    """Write the folder `path` from all ranks; it appears whole, or not at all.
+
+    `texts` are written as files of these names.  What fails on one rank raises on all.
+    """
+    rank = dist.get_rank()
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with _together(path):
+            tensors, plain = _collect(participants)
+            if rank == 0:
+                shutil.rmtree(partial, ignore_errors=True)
+                partial.mkdir(parents=True)
+        with _together(path):
+            planner = dcp.DefaultSavePlanner(flatten_state_dict=False)
+            dcp.save(tensors, storage_writer=TrustedWriter(partial), planner=planner)
+            # Each rank its own, that no rank waits long for the others' shards to be read.
+            own = {file.name: _fingerprint(file) for file in shards(partial, rank)}
+        files = {name: print_ for each in _gathered(own) for name, print_ in each.items()}
+        with _together(path):
+            if rank == 0:
+                state = {"version": VERSION, "step": step, "participants": plain}
+                for name, text in {**texts, STATE: json.dumps(state, indent=2) + "\n"}.items():
+                    _write(partial / name, text)
+                    files[name] = _fingerprint(partial / name)
+                files[METADATA] = _fingerprint(partial / METADATA)
+                _write(partial / MANIFEST, json.dumps({"files": files}, indent=2) + "\n")
+                _flush(partial)
+                remove(path)
+                os.replace(partial, path)
+                _flush(path.parent)
+    except BaseException:
+        if rank == 0:
+            shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def load(
+    path: Path, participants: Mapping[str, Participant], optional: Collection[str] = ()
+) -> int:
+    """Hand every participant what was saved of it, on all ranks, and return the step.
+
+    Those of `optional` may be missing on either side.  Raises HydratronError before anything is
+    changed when a file, a participant or a tensor is not what was written or is expected.
+    """
+    with _together(path):
+        files = verify(path, dist.get_rank(), dist.get_world_size())
+    with _together(path):
+        step, plain = _read_state(path)
+        for name in (plain.keys() ^ participants.keys()) - set(optional):
+            where = "the checkpoint, but not in this run" if name in plain else "this run alone"
+            raise HydratronError(f"{path}: {name} is in {where}")
+        reader = TrustedReader(path, files)
+        tensors: dict[str, Tensor] = {}
+        taken = {name: participants[name] for name in plain.keys() & participants.keys()}
+        rooms = _rooms(path, taken, reader.saved())
+        for name, room in rooms.items():
+            tensors |= {f"{name}/{key}": tensor for key, tensor in room.items()}
+    with _together(path):
+        planner = dcp.DefaultLoadPlanner(flatten_state_dict=False)
+        dcp.load(tensors, storage_reader=reader, planner=planner)
+    with _together(path):
+        for name, participant in taken.items():
+            participant.load(plain[name] | rooms[name])
+    return step
+
+
+def verify(path: Path, rank: int = 0, ranks: int = 1) -> Collection[str]:
+    """The names of the files; HydratronError unless every one is what the manifest says.
+
+    Rank `rank` of `ranks` reads its share of the files only.
+    """
+    files = _manifest(path)
+    for name in sorted(files)[rank::ranks]:
+        _check(path / name, files[name])
+    return files.keys()
+
+
+def config_text(path: Path) -> str:
+    """The job's configuration, for whoever goes on from this checkpoint."""
+    files = _manifest(path)
+    _check(path / CONFIG, files.get(CONFIG))
+    return (path / CONFIG).read_text(encoding="utf-8")
+
+
+def remove(path: Path) -> None:
+    """Delete a checkpoint; renamed first, so that a part of it never looks whole."""
+    if path.exists():
+        gone = path.with_name(f".{path.name}.removed")
+        shutil.rmtree(gone, ignore_errors=True)
+        os.replace(path, gone)
+        shutil.rmtree(gone)
+
+
+def _collect(
+    participants: Mapping[str, Participant],
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """All tensors by `PARTICIPANT/KEY`, and by participant what is JSON."""
+    tensors: dict[str, Tensor] = {}
+    plain: dict[str, dict[str, Any]] = {}
+    for name, participant in participants.items():
+        if "/" in name:
+            raise HydratronError(f"{name}: a participant of a checkpoint has no / in its name")
+        plain[name] = {}
+        for key, value in participant.state().items():
+            if isinstance(value, Tensor):
+                tensors[f"{name}/{key}"] = value.detach()
+            elif _is_json(value):
+                plain[name][key] = value
+            else:
+                shown = f"{type(value).__name__} {value!r}"[:80]
+                raise HydratronError(f"{name}: {key}: neither tensor nor JSON: {shown}")
+    return tensors, plain
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        return False
+
+
+def _rooms(
+    path: Path, participants: Mapping[str, Participant], everything: Mapping[str, Saved]
+) -> dict[str, dict[str, Tensor]]:
+    """Per participant the tensors to fill, each of which the checkpoint has in shape and type."""
+    saved: dict[str, dict[str, Saved]] = {name: {} for name in participants}
+    for full_name, of_it in everything.items():
+        name, _, key = full_name.partition("/")
+        if name in saved:
+            saved[name][key] = of_it
+    rooms = {}
+    for name, participant in participants.items():
+        if isinstance(participant, MakesRoom):
+            room = participant.room(saved[name])
+        else:
+            state = participant.state()
+            room = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+            for key in saved[name].keys() - room.keys():
+                raise HydratronError(f"{path}: {name}/{key} was saved, but this run has no such")
+        for key, tensor in room.items():
+            if key not in saved[name]:
+                raise HydratronError(f"{path}: {name}/{key} was not saved")
+            for what, there, here in zip(
+                ("shape", "type"), saved[name][key], (tensor.shape, tensor.dtype), strict=True
+            ):
+                if there != here:
+                    shown = f"has {what} {there}, which does not load into {here}"
+                    raise HydratronError(f"{path}: {name}/{key} {shown}")
+        rooms[name] = room
+    return rooms
+
+
+def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
+    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    if state.get("version", 1) != VERSION:
+        raise HydratronError(
+            f"{path}: was written by an older hydratron: train again or use that version"
+        )
+    step: int = state["step"]
+    if CHECKPOINT_NAME.fullmatch(path.name) and checkpoint_step(path) != step:
+        raise HydratronError(f"{path}: its {STATE} says step {step}")
+    return step, state["participants"]
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise HydratronError(f"{path}: not a whole checkpoint, {MANIFEST}: {error}") from None
+    names = list(files) if isinstance(files, dict) else []
+    for name in names:
+        if not VALID_NAME.fullmatch(name) or name in (".", ".."):
+            raise HydratronError(f"{path}: {MANIFEST} names {name!r}, no file of this folder")
+    if not {STATE, METADATA} <= set(names) or not any(n.endswith(".distcp") for n in names):
+        raise HydratronError(f"{path}: {MANIFEST} lacks {STATE}, {METADATA} or every shard")
+    return dict(files)
+
+
+def _check(file: Path, expected: Any) -> None:
+    if not file.is_file() or _fingerprint(file) != expected:
+        raise HydratronError(f"{file}: missing or changed since the checkpoint was written")
+
+
+def _fingerprint(file: Path) -> dict[str, Any]:
+    return {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
+
+
+def _write(file: Path, text: str) -> None:
+    file.write_text(text, encoding="utf-8")
+    _flush(file)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    os.fsync(handle)
+    os.close(handle)
+
+
+@contextmanager
+def _together(path: Path) -> Iterator[None]:
+    """What fails in this block on one rank raises on all, after all have left it."""
+    error: Exception | None = None
+    try:
+        yield
+    except dcp.CheckpointException as caught:
+        rank, (cause, _) = min(caught.failures.items())
+        shown = f"rank {rank}: {type(cause).__name__}: {cause}".splitlines()[0]
+        error = HydratronError(f"{path}: {shown}")
+    except Exception as caught:
+        error = caught
+    messages = _gathered(error and f"{type(error).__name__}: {error}")
+    if error is not None:
+        raise error
+    for rank, message in enumerate(messages):
+        if message:
+            raise HydratronError(f"{path}: rank {rank}: {message}")
+
+
+def _gathered(mine: Any) -> list[Any]:
+    everyones = [None] * dist.get_world_size()
+    dist.all_gather_object(everyones, mine)
+    return everyones

@@ -1,0 +1,137 @@
+"""Model, optimizer and random streams as participants of a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
+from torch.optim import Optimizer
+
+from hydratron.checkpoint.participant import Saved
+from hydratron.errors import HydratronError
+from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.random import RandomStreams
+from hydratron.parallel.sharding import ParamTable
+
+
+def view(tensor: Tensor, shard_dim: int | None, mesh: Mesh) -> DTensor:
+    """A DTensor over this rank's part: it shares the memory and knows its place in the whole."""
+    assert mesh.device_mesh is not None
+    outer: list[Placement] = [Replicate()] * (mesh.device_mesh.ndim - 1)
+    inner = Replicate() if shard_dim is None else Shard(shard_dim)
+    return DTensor.from_local(tensor.detach(), mesh.device_mesh, [*outer, inner], run_check=False)
+
+
+class ModelState:
+    """Every parameter as a view, every buffer that the network keeps whole."""
+
+    def __init__(self, network: nn.Module, table: ParamTable, mesh: Mesh) -> None:
+        self.network, self.table, self.mesh = network, table, mesh
+
+    def state(self) -> dict[str, Any]:
+        split = {name: self.table[name].shard_dim for name, _ in self.network.named_parameters()}
+        return {
+            name: view(value, split[name], self.mesh) if name in split else value
+            for name, value in self.network.state_dict().items()
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        extra = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+        self.network.load_state_dict(extra, strict=False)
+
+
+class OptimizerState:
+    """`exp_avg/NAME` and the like: what any torch optimizer keeps for parameter NAME.
+
+    Hyperparameters are the configuration's; what else stands in the groups is saved.  The state
+    of a split parameter has the parameter's own shape or is one number, so that other degrees
+    can read it; before the first step most optimizers have none.
+    """
+
+    def __init__(
+        self, network: nn.Module, optimizer: Optimizer, table: ParamTable, mesh: Mesh
+    ) -> None:
+        self.optimizer, self.mesh = optimizer, mesh
+        self.parameters = dict(network.named_parameters())
+        self.dims = {name: table[name].shard_dim for name in self.parameters}
+        self.kind = type(optimizer).__name__
+
+    def state(self) -> dict[str, Any]:
+        own = {"params", *self.optimizer.defaults}
+        groups = [
+            {key: value for key, value in group.items() if key not in own}
+            for group in self.optimizer.param_groups
+        ]
+        state: dict[str, Any] = {"optimizer": self.kind, "groups": groups}
+        if set(self.optimizer.state) - set(self.parameters.values()):
+            raise HydratronError(f"{self.kind} keeps a state that belongs to no parameter")
+        for name, parameter in self.parameters.items():
+            for key, value in self.optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor) and self._split(key, name, value.shape, parameter):
+                    value = view(value, self.dims[name], self.mesh)
+                state[f"{key}/{name}"] = value
+        return state
+
+    def room(self, saved: Mapping[str, Saved]) -> dict[str, Tensor]:
+        room: dict[str, Tensor] = {}
+        for full_name, (shape, dtype) in saved.items():
+            key, _, name = full_name.rpartition("/")
+            if name not in self.parameters:
+                raise HydratronError(f"{self.kind}: {key} of {name}, which is not in this model")
+            own = torch.zeros_like(self.parameters[name], dtype=dtype)
+            whole = view(own, self.dims[name], self.mesh)
+            split = self._split(key, name, shape, whole)
+            room[full_name] = whole if split else torch.zeros(shape, dtype=dtype)
+        return room
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        groups, extras = self.optimizer.state_dict()["param_groups"], state["groups"]
+        if (state["optimizer"], len(extras)) != (self.kind, len(groups)):
+            raise HydratronError(
+                f"the checkpoint has the state of {state['optimizer']} in {len(extras)} groups, "
+                f"which {self.kind} in {len(groups)} groups does not take"
+            )
+        groups = [group | extra for group, extra in zip(groups, extras, strict=True)]
+        ordered = (p for group in self.optimizer.param_groups for p in group["params"])
+        numbers = {parameter: number for number, parameter in enumerate(ordered)}
+        states: dict[int, dict[str, Any]] = {}
+        for full_name, value in state.items():
+            key, slash, name = full_name.rpartition("/")
+            if slash:
+                value = value.to_local() if isinstance(value, DTensor) else value
+                states.setdefault(numbers[self.parameters[name]], {})[key] = value
+        # torch knows which optimizers want their count of steps on the device.
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+    def _split(self, key: str, name: str, shape: torch.Size, parameter: Tensor) -> bool:
+        """Whether this state is split as its parameter is; if not, it must be whole everywhere."""
+        if shape == parameter.shape:
+            return True
+        if shape and self.dims[name] is not None:
+            raise HydratronError(
+                f"{self.kind}: {key} of {name} has the shape {tuple(shape)}, not the parameter's "
+                f"{tuple(parameter.shape)}, so that other parallel degrees could not read it"
+            )
+        return False
+
+
+class StreamState:
+    """Every rank saves and takes back its own; one that was not saved stays as it was seeded."""
+
+    def __init__(self, streams: RandomStreams, mesh: Mesh) -> None:
+        self.streams = streams
+        # The ranks of a replica share the default stream, also those that a new degree adds.
+        replica = f"dp{mesh.data.rank}"
+        self.places = {"default": replica, "tensor_parallel": f"{replica}_tp{mesh.tensor.rank}"}
+
+    def state(self) -> dict[str, Any]:
+        return {f"{name}/{self.places[name]}": s for name, s in self.streams.state().items()}
+
+    def room(self, saved: Mapping[str, Saved]) -> dict[str, Tensor]:
+        return {name: stream for name, stream in self.state().items() if name in saved}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.streams.load_state({name.split("/")[0]: stream for name, stream in state.items()})

@@ -1,0 +1,132 @@
+"""Reading a checkpoint that anybody may have written: nothing in it can run.
+
+Private names of torch.distributed.checkpoint stand in this module alone: `_StorageInfo`, the names
+of its files, and the classes that its `.metadata` pickles.  Tried with torch 2.11 and 2.13.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter, Metadata
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata,
+    MetadataIndex,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+
+from hydratron.checkpoint.participant import Saved
+from hydratron.errors import HydratronError
+
+METADATA = ".metadata"
+DCP = "torch.distributed.checkpoint"
+ALLOWED = {
+    ("torch", "Size"),
+    ("torch.serialization", "_get_layout"),
+    (f"{DCP}.filesystem", "_StorageInfo"),
+    (f"{DCP}.metadata", "Metadata"),
+    (f"{DCP}.metadata", "MetadataIndex"),
+    (f"{DCP}.metadata", "TensorStorageMetadata"),
+    (f"{DCP}.metadata", "BytesStorageMetadata"),
+    (f"{DCP}.metadata", "ChunkStorageMetadata"),
+    (f"{DCP}.metadata", "TensorProperties"),
+    (f"{DCP}.metadata", "StorageMeta"),
+    (f"{DCP}.metadata", "_MEM_FORMAT_ENCODING"),
+    (f"{DCP}.planner", "SavePlan"),
+    (f"{DCP}.planner", "WriteItem"),
+    (f"{DCP}.planner", "WriteItemType"),
+    (f"{DCP}.planner", "TensorWriteData"),
+}
+
+
+def shards(folder: Path, rank: int) -> list[Path]:
+    """The files that torch wrote on this rank."""
+    return sorted(folder.glob(f"__{rank}_*.distcp"))
+
+
+class TrustedWriter(FileSystemWriter):
+    """Leaves out of `.metadata` where on this machine it was written."""
+
+    def storage_meta(self) -> None:
+        return None
+
+
+class TrustedReader(FileSystemReader):
+    """Reads tensors, and only from `files` of the folder, whose names are plain."""
+
+    def __init__(self, path: Path, files: Collection[str]) -> None:
+        super().__init__(path)
+        self.file, self.files = path / METADATA, files
+
+    def saved(self) -> dict[str, Saved]:
+        """What is known of every tensor."""
+        tensors: dict[str, Any] = self.read_metadata().state_dict_metadata
+        return {name: Saved(t.size, t.properties.dtype) for name, t in tensors.items()}
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        try:
+            with self.file.open("rb") as file:
+                return self._rebuilt(_Unpickler(file).load())
+        except HydratronError:
+            raise
+        except Exception as error:
+            raise HydratronError(f"{self.file}: {type(error).__name__}: {error}") from None
+
+    def _rebuilt(self, read: _Record) -> Metadata:
+        """The same in torch's own classes, made of nothing but names, numbers and dtypes."""
+        tensors: dict[str, Any] = {}
+        for name, tensor in read["state_dict_metadata"].items():
+            if tensor.kind != "TensorStorageMetadata":
+                raise HydratronError(f"{self.file}: {name} is a pickled object, not a tensor")
+            chunks = [
+                ChunkStorageMetadata(_size(chunk["offsets"]), _size(chunk["sizes"]))
+                for chunk in tensor["chunks"]
+            ]
+            size = _size(tensor["size"])
+            if sum(math.prod(chunk.sizes) for chunk in chunks) != math.prod(size):
+                raise HydratronError(f"{self.file}: {name} is not whole")
+            properties = TensorProperties(dtype=tensor["properties"].state[0])
+            tensors[str(name)] = TensorStorageMetadata(properties, size, chunks)
+        places = {}
+        for index, place in read["storage_data"].items():
+            name = place["relative_path"]
+            if name not in self.files or place.state.get("transform_descriptors"):
+                raise HydratronError(f"{self.file}: {name!r} is not a file of this checkpoint")
+            key = MetadataIndex(str(index["fqn"]), _size(index["offset"]), index["index"])
+            places[key] = _StorageInfo(name, int(place["offset"]), int(place["length"]))
+        return Metadata(tensors, storage_data=places)
+
+
+class _Record:
+    """Stands for whatever class was pickled: it keeps what was written and does nothing."""
+
+    kind = ""
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def __getitem__(self, field: str) -> Any:
+        return self.state[field]
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
+            return getattr(torch, name)
+        if (module, name) not in ALLOWED:
+            raise pickle.UnpicklingError(f"{module}.{name} has no business in a checkpoint")
+        return type(name, (_Record,), {"kind": name})
+
+
+def _size(record: _Record) -> torch.Size:
+    return torch.Size(*record.values)
