@@ -76,8 +76,16 @@ class Run:
             self.network.get_parameter(name).grad = grad
         self.optimizer.step()
 
-    def content(self) -> str:
-        """Every number of it, to the last bit, as text."""
+    def content(self) -> list[str]:
+        """Every number of it, to the last bit, as sorted lines of text."""
         torch.set_printoptions(precision=17, threshold=10**6)
-        state = {k: v for k, v in self.optimizer.state_dict().items()}
-        return f"{dict(self.network.named_parameters())} {state} {self.streams.state()}"
+        optimizer = self.optimizer.state_dict()
+        tables = {
+            "model": self.network.state_dict(),
+            "random": self.streams.state(),
+            "groups": dict(enumerate(optimizer["param_groups"])),
+            **optimizer["state"],
+        }
+        return sorted(
+            f"{name} {key}: {value}" for name, t in tables.items() for key, value in t.items()
+        )
