@@ -13,11 +13,10 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from hydratron.checkpoint.folder import load, save, verify
+from hydratron.checkpoint.folder import load, save
 from hydratron.errors import HydratronError
 from tests.helpers.participants import NESTED, OPTIMIZERS, Run
 from tests.helpers.ranks import run_ranks
-
 
 KEPT = {
     "adamw": {"step", "exp_avg", "exp_avg_sq"},
@@ -156,6 +155,7 @@ def fail(rank: int, tp: int, folder: Path) -> list[str]:
 
 def test_what_fails_on_one_rank_fails_on_all_and_leaves_nothing(tmp_path: Path) -> None:
     first, second = run_ranks(fail, 2, tmp_path)
-    assert "rank 1" in first[0] and "rank 0" in first[1]
+    assert "rank 1" in first[0]
+    assert "rank 0" in first[1]
     for seen, other in zip(first, second, strict=True):
         assert seen in other or other in seen

@@ -178,14 +178,19 @@ def _rooms(
         for key, tensor in room.items():
             if key not in saved[name]:
                 raise HydratronError(f"{path}: {name}/{key} was not saved")
-            for what, there, here in zip(
-                ("shape", "type"), saved[name][key], (tensor.shape, tensor.dtype), strict=True
-            ):
-                if there != here:
-                    shown = f"has {what} {there}, which does not load into {here}"
-                    raise HydratronError(f"{path}: {name}/{key} {shown}")
+            if (tensor.shape, tensor.dtype) != saved[name][key]:
+                raise HydratronError(
+                    f"{path}: {name}/{key}: {_difference(saved[name][key], tensor)}"
+                )
         rooms[name] = room
     return rooms
+
+
+def _difference(there: Saved, here: Tensor) -> str:
+    if there.shape != here.shape:
+        return f"its shape is {list(there.shape)} in the checkpoint and {list(here.shape)} here"
+    types = [str(dtype).removeprefix("torch.") for dtype in (there.dtype, here.dtype)]
+    return "a {} checkpoint does not load into {}".format(*types)
 
 
 def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
