@@ -244,20 +244,26 @@ def _flush(path: Path) -> None:
 def _together(path: Path) -> Iterator[None]:
     """What fails in this block on one rank raises on all, after all have left it."""
     error: Exception | None = None
+    text = ""
     try:
         yield
     except dcp.CheckpointException as caught:
         rank, (cause, _) = min(caught.failures.items())
-        shown = f"rank {rank}: {type(cause).__name__}: {cause}".splitlines()[0]
-        error = HydratronError(f"{path}: {shown}")
+        text = _line(path, rank, cause)
+        error = HydratronError(text)
     except Exception as caught:
-        error = caught
-    messages = _gathered(error and f"{type(error).__name__}: {error}")
-    if error is not None:
+        error, text = caught, _line(path, dist.get_rank(), caught)
+    texts = [each for each in _gathered(text) if each]
+    if error is not None and not isinstance(error, OSError | HydratronError):
         raise error
-    for rank, message in enumerate(messages):
-        if message:
-            raise HydratronError(f"{path}: rank {rank}: {message}")
+    for text in texts:
+        raise HydratronError(text) from error
+
+
+def _line(path: Path, rank: int, error: BaseException) -> str:
+    if isinstance(error, HydratronError):
+        return str(error)
+    return f"{path}: rank {rank}: {type(error).__name__}: {error}".splitlines()[0]
 
 
 def _gathered(mine: Any) -> list[Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -41,6 +43,7 @@ def refused(function: Callable[..., Any], *args: Any) -> str:
 
 def run_all(rank: int, ranks: int, folder: Path) -> None:
     saving(folder / "saving")
+    flushing(folder / "flushing")
     loading(folder / "step_00000001")
     optimizers(folder / "optimizer")
     versions(folder / "step_00000001")
@@ -52,6 +55,26 @@ def saving(path: Path) -> None:
         assert message.startswith("mine: deep: neither tensor nor JSON")
     assert "no / in its name" in refused(save, path, {"a/b": Holder()}, 1, {})
     assert not any(path.parent.iterdir())
+
+
+def flushing(path: Path) -> None:
+    """Every file and the folder are on the disk before the name appears, the name thereafter."""
+    flushed: list[set[int]] = [set()]
+    fsync, replace = os.fsync, os.replace
+
+    def noted(handle: int) -> None:
+        flushed[-1].add(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def renamed(source: Path, target: Path) -> None:
+        flushed.append(set())
+        replace(source, target)
+
+    with mock.patch("os.fsync", noted), mock.patch("os.replace", renamed):
+        save(path, {"mine": Holder(t=torch.ones(2))}, 1, {"config.yaml": "x"})
+    before, after = flushed
+    assert before >= {file.stat().st_ino for file in (path, *path.iterdir())}
+    assert after == {path.parent.stat().st_ino}
 
 
 def loading(path: Path) -> None:
