@@ -84,12 +84,12 @@ def load(
         files = verify(path, dist.get_rank(), dist.get_world_size())
     with _together(path):
         step, plain = _read_state(path)
-        for name in (plain.keys() ^ participants.keys()) - set(optional):
+        for name in sorted((plain.keys() ^ participants.keys()) - set(optional)):
             where = "the checkpoint, but not in this run" if name in plain else "this run alone"
             raise HydratronError(f"{path}: {name} is in {where}")
         reader = TrustedReader(path, files)
         tensors: dict[str, Tensor] = {}
-        taken = {name: participants[name] for name in plain.keys() & participants.keys()}
+        taken = {name: each for name, each in participants.items() if name in plain}
         rooms = _rooms(path, taken, reader.saved())
         for name, room in rooms.items():
             tensors |= {f"{name}/{key}": tensor for key, tensor in room.items()}
@@ -173,7 +173,7 @@ def _rooms(
         else:
             state = participant.state()
             room = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-            for key in saved[name].keys() - room.keys():
+            for key in sorted(saved[name].keys() - room.keys()):
                 raise HydratronError(f"{path}: {name}/{key} was saved, but this run has no such")
         for key, tensor in room.items():
             if key not in saved[name]:
