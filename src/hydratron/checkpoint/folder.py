@@ -84,12 +84,12 @@ def load(
         files = verify(path, dist.get_rank(), dist.get_world_size())
     with _together(path):
         step, plain = _read_state(path)
-        for name in (plain.keys() ^ participants.keys()) - set(optional):
+        for name in sorted((plain.keys() ^ participants.keys()) - set(optional)):
             where = "the checkpoint, but not in this run" if name in plain else "this run alone"
             raise HydratronError(f"{path}: {name} is in {where}")
         reader = TrustedReader(path, files)
         tensors: dict[str, Tensor] = {}
-        taken = {name: participants[name] for name in plain.keys() & participants.keys()}
+        taken = {name: each for name, each in participants.items() if name in plain}
         rooms = _rooms(path, taken, reader.saved())
         for name, room in rooms.items():
             tensors |= {f"{name}/{key}": tensor for key, tensor in room.items()}
@@ -173,19 +173,24 @@ def _rooms(
         else:
             state = participant.state()
             room = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-            for key in saved[name].keys() - room.keys():
+            for key in sorted(saved[name].keys() - room.keys()):
                 raise HydratronError(f"{path}: {name}/{key} was saved, but this run has no such")
         for key, tensor in room.items():
             if key not in saved[name]:
                 raise HydratronError(f"{path}: {name}/{key} was not saved")
-            for what, there, here in zip(
-                ("shape", "type"), saved[name][key], (tensor.shape, tensor.dtype), strict=True
-            ):
-                if there != here:
-                    shown = f"has {what} {there}, which does not load into {here}"
-                    raise HydratronError(f"{path}: {name}/{key} {shown}")
+            if (tensor.shape, tensor.dtype) != saved[name][key]:
+                raise HydratronError(
+                    f"{path}: {name}/{key}: {_difference(saved[name][key], tensor)}"
+                )
         rooms[name] = room
     return rooms
+
+
+def _difference(there: Saved, here: Tensor) -> str:
+    if there.shape != here.shape:
+        return f"its shape is {list(there.shape)} in the checkpoint and {list(here.shape)} here"
+    types = [str(dtype).removeprefix("torch.") for dtype in (there.dtype, here.dtype)]
+    return "a {} checkpoint does not load into {}".format(*types)
 
 
 def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
@@ -239,20 +244,26 @@ def _flush(path: Path) -> None:
 def _together(path: Path) -> Iterator[None]:
     """What fails in this block on one rank raises on all, after all have left it."""
     error: Exception | None = None
+    text = ""
     try:
         yield
     except dcp.CheckpointException as caught:
         rank, (cause, _) = min(caught.failures.items())
-        shown = f"rank {rank}: {type(cause).__name__}: {cause}".splitlines()[0]
-        error = HydratronError(f"{path}: {shown}")
+        text = _line(path, rank, cause)
+        error = HydratronError(text)
     except Exception as caught:
-        error = caught
-    messages = _gathered(error and f"{type(error).__name__}: {error}")
-    if error is not None:
+        error, text = caught, _line(path, dist.get_rank(), caught)
+    texts = [each for each in _gathered(text) if each]
+    if error is not None and not isinstance(error, OSError | HydratronError):
         raise error
-    for rank, message in enumerate(messages):
-        if message:
-            raise HydratronError(f"{path}: rank {rank}: {message}")
+    for text in texts:
+        raise HydratronError(text) from error
+
+
+def _line(path: Path, rank: int, error: BaseException) -> str:
+    if isinstance(error, HydratronError):
+        return str(error)
+    return f"{path}: rank {rank}: {type(error).__name__}: {error}".splitlines()[0]
 
 
 def _gathered(mine: Any) -> list[Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.checkpoint.stateful import Stateful as HasState
 
 from hydratron.checkpoint.participant import Saved
 
@@ -17,11 +18,6 @@ TAG = "__kind__"
 KINDS: dict[str, Any] = {
     kind.__name__: kind for kind in (tuple, set, dict, OrderedDict, Counter, float)
 }
-
-
-class HasState(Protocol):
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...
 
 
 class Stateful:

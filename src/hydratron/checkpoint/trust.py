@@ -1,7 +1,7 @@
 """Reading a checkpoint that anybody may have written: nothing in it can run.
 
 Private names of torch.distributed.checkpoint stand in this module alone: `_StorageInfo`, the names
-of its files, and the classes that its `.metadata` pickles.  Tried with torch 2.11 and 2.13.
+of its files, and the classes that its `.metadata` pickles.  Tried with torch 2.13.
 """
 
 from __future__ import annotations
@@ -27,22 +27,16 @@ from hydratron.errors import HydratronError
 
 METADATA = ".metadata"
 DCP = "torch.distributed.checkpoint"
+METADATA_CLASSES = (
+    "Metadata MetadataIndex TensorStorageMetadata BytesStorageMetadata ChunkStorageMetadata "
+    "TensorProperties StorageMeta _MEM_FORMAT_ENCODING"
+)
 ALLOWED = {
     ("torch", "Size"),
     ("torch.serialization", "_get_layout"),
     (f"{DCP}.filesystem", "_StorageInfo"),
-    (f"{DCP}.metadata", "Metadata"),
-    (f"{DCP}.metadata", "MetadataIndex"),
-    (f"{DCP}.metadata", "TensorStorageMetadata"),
-    (f"{DCP}.metadata", "BytesStorageMetadata"),
-    (f"{DCP}.metadata", "ChunkStorageMetadata"),
-    (f"{DCP}.metadata", "TensorProperties"),
-    (f"{DCP}.metadata", "StorageMeta"),
-    (f"{DCP}.metadata", "_MEM_FORMAT_ENCODING"),
-    (f"{DCP}.planner", "SavePlan"),
-    (f"{DCP}.planner", "WriteItem"),
-    (f"{DCP}.planner", "WriteItemType"),
-    (f"{DCP}.planner", "TensorWriteData"),
+    *((f"{DCP}.metadata", name) for name in METADATA_CLASSES.split()),
+    *((f"{DCP}.planner", n) for n in ("SavePlan", "WriteItem", "WriteItemType", "TensorWriteData")),
 }
 
 
