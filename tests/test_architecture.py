@@ -18,7 +18,6 @@ FILES = sorted(SOURCE.rglob("*.py"))
 # Each room may import itself, `errors`, `hashing`, `job` and the rooms named here; nothing upwards.
 ROOMS: dict[str, set[str]] = {
     "parallel": set(),
-    "checkpoint": {"parallel"},
     "models": {"parallel"},
     "checkpoint": {"parallel"},
     # The task function of a sweep starts jobs; the schema reads the names of placements, norms and
@@ -41,7 +40,6 @@ HEAVY = {"torch", "lightning", "hydra", "omegaconf", "wandb", "wandb_workspaces"
 # Third-party packages that a room may not touch at all.
 FORBIDDEN: dict[str, set[str]] = {
     "parallel": HEAVY - {"torch"},
-    "checkpoint": HEAVY - {"torch"},
     "models": HEAVY - {"torch"},
     "checkpoint": HEAVY - {"torch"},
     "tasks": HEAVY - {"torch"},

@@ -49,7 +49,7 @@ class Run:
     """Network, optimizer, streams and callback of one rank; `seed` draws the weights."""
 
     def __init__(self, tp: int, optimizer: str = "adamw", seed: int = 1, dp: int = 1) -> None:
-        self.mesh: Mesh = build_mesh(tp, dp, "cpu")
+        self.mesh: Mesh = build_mesh({"data": dp, "tensor": tp}, "cpu")
         self.network = nn.Module()
         for name, part in self.drawn(seed).items():
             self.network.register_parameter(name, nn.Parameter(part))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from hydratron.planner.internals import (
@@ -40,7 +42,9 @@ def test_every_call_below_autograd_is_seen() -> None:
     names = []
 
     class Seen(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        def __torch_dispatch__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
             names.append(function.overloadpacket.__name__)
             return function(*args, **(kwargs or {}))
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from hydratron.config.decays import DECAYS
 from hydratron.training.schedule import learning_rate
 
-GPT = {
+GPT: dict[str, Any] = {
     "peak": 1.5e-4, "floor": 1e-5, "warmup_steps": 3000, "decay_steps": 300_000, "decay": "cosine",
 }  # fmt: skip
-BERT = {
+BERT: dict[str, Any] = {
     "peak": 1e-4, "floor": 0.0, "warmup_steps": 10_000, "decay_steps": 2_000_000, "decay": "linear",
 }  # fmt: skip
 
@@ -32,19 +33,24 @@ BERT = {
         (GPT | {"warmup_steps": 0, "decay_steps": 10}, 10, 1e-5),
     ],
 )
-def test_golden_rates(recipe: dict[str, float], step: int, rate: float) -> None:
-    assert learning_rate(step, **recipe) == pytest.approx(rate, rel=1e-9)  # type: ignore[arg-type]
+def test_golden_rates(recipe: dict[str, Any], step: int, rate: float) -> None:
+    assert learning_rate(step, **recipe) == pytest.approx(rate, rel=1e-9)
 
 
 def test_decays_are_the_formulas_bit_by_bit() -> None:
     peak, floor, warmup, end = 1.5e-4, 1.3e-5, 7, 93
-    span = {"peak": peak, "floor": floor, "warmup_steps": warmup, "decay_steps": end}
+    span: dict[str, Any] = {
+        "peak": peak,
+        "floor": floor,
+        "warmup_steps": warmup,
+        "decay_steps": end,
+    }
     for step in range(warmup + 1, end + 3):
         part = (step - warmup) / (end - warmup)
         cosine = floor + (peak - floor) * ((math.cos(math.pi * part) + 1) / 2)
         linear = floor + (peak - floor) * (1 - part)
         over = step >= end
-        found = {name: learning_rate(step, decay=name, **span) for name in DECAYS}  # type: ignore[arg-type]
+        found = {name: learning_rate(step, decay=name, **span) for name in DECAYS}
         assert found["cosine"] == (floor if over else cosine)
         assert found["linear"] == (floor if over else linear)
         assert found["constant"] == peak
@@ -53,13 +59,13 @@ def test_decays_are_the_formulas_bit_by_bit() -> None:
 
 
 def test_the_last_update_has_no_rate_where_the_floor_is_0() -> None:
-    span = {"peak": 1.0, "floor": 0.0, "warmup_steps": 0, "decay_steps": 5}
-    rates = [learning_rate(5, decay=decay, **span) for decay in ("cosine", "linear")]  # type: ignore[arg-type]
+    span: dict[str, Any] = {"peak": 1.0, "floor": 0.0, "warmup_steps": 0, "decay_steps": 5}
+    rates = [learning_rate(5, decay=decay, **span) for decay in ("cosine", "linear")]
     assert rates == [0.0, 0.0]
 
 
 def test_it_rises_then_falls_and_no_update_is_wasted() -> None:
-    rates = [learning_rate(n, **GPT) for n in range(1, 300_001, 500)]  # type: ignore[arg-type]
+    rates = [learning_rate(n, **GPT) for n in range(1, 300_001, 500)]
     top = rates.index(max(rates))
     assert all(a < b for a, b in pairwise(rates[: top + 1]))
     assert all(a > b for a, b in pairwise(rates[top:]))
