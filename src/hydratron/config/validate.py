@@ -170,7 +170,7 @@ def _resume(config: Config) -> Iterator[Problem]:
         start = path if path.parent.name == "checkpoints" else JobFolder(path).newest_checkpoint()
         step = checkpoint_step(start) if start and CHECKPOINT_NAME.fullmatch(start.name) else 0
         if step >= config.trainer.max_steps:
-            expected = f"must be above {step}, the step of the checkpoint that resume= names"
+            expected = f"above {step}, the step of the checkpoint that resume= names"
             yield Problem("trainer.max_steps", config.trainer.max_steps, expected)
 
 

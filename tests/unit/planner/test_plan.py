@@ -110,7 +110,8 @@ def test_embedding_head_and_cross_entropy(name: str, request: pytest.FixtureRequ
     assert loss == [("", 4 * 8 * 1024)] * 3
     assert outside(plan, "backward") == [("", LAYER_BYTES)]
     assert outside(plan, "recompute") == []
-    assert outside(plan, "update") == [("", 8)]  # the norm of the gradients
+    # The norm of the gradients, whether to stop, and the loss, which are agreed on.
+    assert outside(plan, "update") == [("", 24)]
 
 
 @pytest.mark.parametrize(("name", "width"), [("ours", 4), ("paper", 2)])
@@ -118,8 +119,8 @@ def test_the_data_group_reduces_each_gradient_once(
     name: str, width: int, request: pytest.FixtureRequest
 ) -> None:
     plan: JobPlan = request.getfixturevalue(name)
-    counts, *gradients = [c for c in plan.step.collectives if c.group == "data"]
-    assert counts.bytes == 8
+    counts, *gradients, agreed = [c for c in plan.step.collectives if c.group == "data"]
+    assert (counts.bytes, agreed.bytes) == (8, 24)
     assert sum(call.bytes for call in gradients) == width * plan.step.parameters
     assert {(c.phase, c.size) for c in gradients} == {("update", 64)}
 
