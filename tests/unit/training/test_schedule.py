@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -36,15 +37,24 @@ def test_golden_rates(recipe: dict[str, float], step: int, rate: float) -> None:
     assert learning_rate(step, **recipe) == pytest.approx(rate, rel=1e-9)  # type: ignore[arg-type]
 
 
+def rate(step: int, recipe: dict[str, Any]) -> float:
+    return learning_rate(step, **recipe)
+
+
 def test_decays_are_the_formulas_bit_by_bit() -> None:
     peak, floor, warmup, end = 1.5e-4, 1.3e-5, 7, 93
-    span = {"peak": peak, "floor": floor, "warmup_steps": warmup, "decay_steps": end}
+    span: dict[str, Any] = {
+        "peak": peak,
+        "floor": floor,
+        "warmup_steps": warmup,
+        "decay_steps": end,
+    }
     for step in range(warmup + 1, end + 3):
         part = (step - warmup) / (end - warmup)
         cosine = floor + (peak - floor) * ((math.cos(math.pi * part) + 1) / 2)
         linear = floor + (peak - floor) * (1 - part)
         over = step >= end
-        found = {name: learning_rate(step, decay=name, **span) for name in DECAYS}  # type: ignore[arg-type]
+        found = {name: rate(step, span | {"decay": name}) for name in DECAYS}
         assert found["cosine"] == (floor if over else cosine)
         assert found["linear"] == (floor if over else linear)
         assert found["constant"] == peak
@@ -53,9 +63,8 @@ def test_decays_are_the_formulas_bit_by_bit() -> None:
 
 
 def test_the_last_update_has_no_rate_where_the_floor_is_0() -> None:
-    span = {"peak": 1.0, "floor": 0.0, "warmup_steps": 0, "decay_steps": 5}
-    rates = [learning_rate(5, decay=decay, **span) for decay in ("cosine", "linear")]  # type: ignore[arg-type]
-    assert rates == [0.0, 0.0]
+    span: dict[str, Any] = {"peak": 1.0, "floor": 0.0, "warmup_steps": 0, "decay_steps": 5}
+    assert [rate(5, span | {"decay": decay}) for decay in ("cosine", "linear")] == [0.0, 0.0]
 
 
 def test_it_rises_then_falls_and_no_update_is_wasted() -> None:
