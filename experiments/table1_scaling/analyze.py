@@ -14,7 +14,7 @@ from hydratron.config.clusters import clusters
 from hydratron.planner.calibration import CONSTANTS, predicted, rounded
 from hydratron.planner.closed_form import break_even_micro_batches, bubble_share
 from hydratron.planner.fitting import GIB
-from hydratron.planner.published import Plan, Published, find_plan, fitted, published, sample
+from hydratron.planner.published import PlanRow, Published, find_plan, fitted, published, sample
 from hydratron.planner.time_model import step_time
 from hydratron.reporting import verdict
 from hydratron.reporting.verdict import Claim, Verdict
@@ -42,7 +42,7 @@ DAY = 86400  # seconds
 WARM = 2
 UNSEEN, ERROR = "by the other rows", "its error"
 COLUMNS = ("study", "job", "GPUs", "quantity", "published", OURS, "error", UNSEEN, ERROR)
-Find = Callable[..., Plan | None]
+Find = Callable[..., PlanRow | None]
 Cells = dict[str, Any]
 
 
@@ -178,7 +178,7 @@ def _measured_notes(measured: Sequence[Cells]) -> list[str]:
     return [f"measured here, one thread a rank: {', '.join(texts)}"] if texts else []
 
 
-def _share(plan: Plan | None, cluster: ClusterConfig) -> float:
+def _share(plan: PlanRow | None, cluster: ClusterConfig) -> float:
     """The share of the step that the tensor group's all-reduces take."""
     if plan is None:
         return math.nan
@@ -257,7 +257,7 @@ def _bars(title: str, x_label: str, y_label: str, rows: Sequence[Published], wid
 def _held(
     title: str,
     x_label: str,
-    plans: Mapping[str, Plan | None],
+    plans: Mapping[str, PlanRow | None],
     rules: Sequence[tuple[float, str]],
     width: int,
 ) -> Bars | None:
