@@ -120,7 +120,7 @@ def _ask_hydra(before: Sequence[str], word: str) -> list[str]:
             return [] if set_to is None else [f"{key}={set_to}"]
         parent, dot, _ = word.rpartition(".")
         node = OmegaConf.select(composed, parent) if dot else composed
-        for name in map(str, node if OmegaConf.is_dict(node) else ()):
-            inner = OmegaConf.is_dict(OmegaConf.select(composed, f"{parent}{dot}{name}"))
-            found.append(f"{parent}{dot}{name}{'.' if inner else '='}")
+        for key in map(str, node if OmegaConf.is_dict(node) else ()):
+            inner = OmegaConf.is_dict(OmegaConf.select(composed, f"{parent}{dot}{key}"))
+            found.append(f"{parent}{dot}{key}{'.' if inner else '='}")
     return sorted(found)

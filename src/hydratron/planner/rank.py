@@ -26,13 +26,17 @@ HALF = torch.float16
 
 @dataclass
 class PlannedRank:
-    """A rank's network and optimizer; `masters`: fp32 copies of parameters that are fp16."""
+    """A rank's network and optimizer; `masters`: fp32 copies of parameters that are fp16.
+
+    `nothing` [parts]: the losses of a step without micro-batches.
+    """
 
     config: Config
     mesh: Mesh
     table: ParamTable
     network: Any
     optimizer: torch.optim.Optimizer
+    nothing: Tensor
     masters: dict[str, nn.Parameter] | None = None
 
     def step(self, batch: Batch, micro_batches: int) -> None:
@@ -43,7 +47,7 @@ class PlannedRank:
         def schedule(
             batches: Sequence[Batch], losses: Callable[[Batch], Tensor], clear: Callable[[], None]
         ) -> Tensor:
-            return in_turn(batches, losses, clear) if batches else torch.zeros(count)
+            return in_turn(batches, losses, clear) if batches else self.nothing
 
         step = Step(
             self.network,
@@ -82,7 +86,8 @@ def planned_rank(
     named = dict(network.named_parameters())
     masters = {n: nn.Parameter(p.detach().float()) for n, p in named.items()} if half else None
     optimizer = build_optimizer(masters or named, table, config.optim)
-    return PlannedRank(config, mesh, table, network, optimizer, masters)
+    nothing = torch.zeros(len(config.learning.task().parts))
+    return PlannedRank(config, mesh, table, network, optimizer, nothing, masters)
 
 
 def zeros(config: Config) -> Batch:

@@ -49,15 +49,16 @@ def in_turn(
     batches: Sequence[Batch], losses_of: Callable[[Batch], Tensor], clear: Callable[[], None]
 ) -> Tensor:
     """One micro-batch after the other, forward and backward."""
-    seen: list[Tensor] = []
+    total: Tensor | None = None
     for batch in batches:
         losses = losses_of(batch)
-        seen.append(losses.detach())
-        if len(seen) == 1:
+        if total is None:
             clear()
+        total = losses.detach() if total is None else total + losses.detach()
         losses.sum().backward()
         del losses
-    return torch.stack(seen).sum(dim=0)
+    assert total is not None, "a step has a micro-batch"
+    return total
 
 
 class Step:

@@ -25,6 +25,7 @@ def test_the_degree_is_its_axes_and_what_goes_with_them() -> None:
     assert marked("axis") == {
         "parallel.tensor_model_parallel_size": "tp",
         "parallel.data_parallel_size": "dp",
+        "parallel.pipeline_model_parallel_size": "pp",
     }
     assert [*marked("per_degree")] == ["trainer.micro_batch_size"]
 
