@@ -45,11 +45,12 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.config.task import Task
     from hydratron.config.task import run as run_task
 
+    # Before anything is written: the folder may be one that no job made.
+    work = () if args.prepare_only else _work(planned)
     prepared = _prepare([job.config for job in planned.jobs])
     if args.prepare_only:
         print("\n".join(dict.fromkeys(prepared.values())))
         return 0
-    work = _work(planned)
     folder = claim(planned)
     runner = Runner(time.time(), work, prepared)
     arguments = planned.arguments(args.overrides, folder)

@@ -29,7 +29,7 @@ LAUNCHERS: dict[str, Callable[[Config, JobFolder, Callable[[], None], str], None
     "torchrun": torchrun.launch,
 }
 # What a job leaves behind that ended before its config.yaml; hidden files are nobody's.
-BEGUN = ("failure.json", "result.json", "overrides.yaml", "provenance.json", "logs")
+BEGUN = ("failure.json", "result.json", "overrides.yaml", "provenance.json")
 # A diverged job is an outcome: run again it would diverge again.
 FINAL = ("completed", "diverged")
 
@@ -93,8 +93,9 @@ def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any
     advice = "choose another hydra.run.dir or hydra.sweep.dir, or remove the folder"
     if not job.config.exists():
         names = sorted(path.name for path in folder.glob("[!.]*"))
-        if foreign := [name for name in names if name not in BEGUN]:
-            raise JobError(f"{folder}: is not empty and no job ({foreign[0]}); {advice}")
+        if any(name not in BEGUN for name in names) or names == ["result.json"]:
+            other = "choose another hydra.run.dir or hydra.sweep.dir"
+            raise JobError(f"{folder}: not empty and no job's ({names[0]} lies there); {other}")
         return None
     held = (read_json(job.provenance) or {}).get("verb", "train")
     if held != verb:

@@ -28,7 +28,7 @@ HALF = torch.float16
 class PlannedRank:
     """A rank's network and optimizer; `masters`: fp32 copies of parameters that are fp16.
 
-    `nothing` [parts]: the losses of a step without micro-batches.
+    `nothing` [parts] stands for the losses, which nobody knows.
     """
 
     config: Config
@@ -47,7 +47,9 @@ class PlannedRank:
         def schedule(
             batches: Sequence[Batch], losses: Callable[[Batch], Tensor], clear: Callable[[], None]
         ) -> Tensor:
-            return in_turn(batches, losses, clear) if batches else self.nothing
+            if batches:
+                in_turn(batches, losses, clear)
+            return self.nothing
 
         step = Step(
             self.network,
