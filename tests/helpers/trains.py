@@ -97,13 +97,51 @@ def deaf(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[st
 
 
 def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
-    """Wait for SIGTERM, then end in order."""
-    stopped: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, frame: stopped.append(number))
+    """Go on until a rank gets a signal, save, and end in order; once resumed, complete.
+
+    The result counts the signals of the last rank.
+    """
+    if resume_from is not None:
+        return {"status": "completed", "step": 2}
+    got: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, frame: got.append(number))
     (folder.path / f"running_{dist.get_rank()}").write_text(str(os.getpid()))
-    while not stopped:
+    last = torch.zeros((), dtype=torch.long)
+    while not last:
         time.sleep(0.02)
-    return {"status": "preempted", "step": 1}
+        last = torch.tensor(got[-1] if got else 0)
+        dist.all_reduce(last, dist.ReduceOp.MAX)
+    counted = torch.tensor(len(got))
+    dist.broadcast(counted, dist.get_world_size() - 1)
+    if dist.get_rank() == 0:
+        (folder.checkpoints / "step_00000001").mkdir(parents=True)
+    name = signal.Signals(int(last)).name
+    return {"status": "preempted", "step": 1, "signal": name, "signals": int(counted)}
+
+
+def fail_and_stay(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """The last rank raises, and every process is kept alive by a thread of its own."""
+    threading.Thread(target=time.sleep, args=(300,)).start()
+    if _last():
+        raise ValueError("on purpose")
+    dist.barrier()
+    raise AssertionError("not reached")
+
+
+def fail_in_validation(
+    config: Config, folder: JobFolder, resume_from: Path | None
+) -> dict[str, Any]:
+    """Real training, in which the last rank raises as it validates."""
+    from hydratron.training.module import LanguageModule
+    from hydratron.training.train import train
+
+    def fail(*arguments: object) -> None:
+        raise ValueError("on purpose")
+
+    if _last():
+        LanguageModule.validation_step = fail  # type: ignore[method-assign,assignment]
+    return train(config, folder, resume_from)
 
 
 def lose_a_data_worker(

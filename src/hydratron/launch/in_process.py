@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hydratron.config.schema import Config
-from hydratron.errors import JobError
 from hydratron.job import JobFolder, write_json
-from hydratron.launch import failure
-from hydratron.launch.progress import say
-from hydratron.launch.run import clear, failed, finished, owned, record
+from hydratron.launch.attempt import attempt, record
 
 
 def run_in_process(
@@ -28,23 +25,14 @@ def run_in_process(
     job does not raise, as with `launch.run.run_job`.
     """
     job = JobFolder(folder)
-    try:
-        with owned(job, config):
-            result = finished(config, folder, verb)
-            if result is not None:
-                say(f"{job.name} {result['status']} before, skipped")
-                return result
-            clear(job)
-            record(config, job, overrides, None, verb=verb)
-            began = time.monotonic()
-            try:
-                found = work(job)
-                result = {"status": "completed", "seconds": round(time.monotonic() - began, 3)}
-                result |= found
-            except Exception as error:
-                failure.raised(job, None, error)
-                result = failed(job)
-            write_json(job.result, result)
-            return result
-    except (JobError, OSError) as error:
-        return {"status": "failed", "kind": type(error).__name__, "message": str(error)}
+
+    def timed() -> dict[str, Any]:
+        record(config, job, overrides, None, verb=verb)
+        began = time.monotonic()
+        found = work(job)
+        seconds = round(time.monotonic() - began, 3)
+        result = {"status": "completed", "seconds": seconds} | found
+        write_json(job.result, result)
+        return result
+
+    return attempt(config, job, verb, "", timed)[0]

@@ -20,7 +20,7 @@ def parent(tmp_path: Path) -> Path:
     (folder / "checkpoints" / "step_00000200").mkdir(parents=True)
     config = jobs(["model=gpt_pico", "layernorm=post", "optim.lr=5e-4", "seed=7"])[0].config
     config.schedule.decay_steps = 90
-    config.trainer.max_steps = 200
+    config.trainer.max_steps = 300
     config.optim.weight_decay = 0.5
     config.data.prepared = "/prepared"
     dump(config, folder / "config.yaml")
@@ -35,7 +35,7 @@ def test_everything_comes_from_the_parent(parent: Path) -> None:
     config = _resumed(parent)
     assert (config.model.name, config.model.layernorm.placement) == ("gpt_pico", "post")
     assert (config.optim.lr, config.optim.weight_decay, config.seed) == (5e-4, 0.5, 7)
-    assert config.trainer.max_steps == 200
+    assert config.trainer.max_steps == 300
     assert config.resume == str(parent)
     assert config.data.prepared is None
 
@@ -100,6 +100,18 @@ def test_another_network_or_vocabulary_is_refused(parent: Path) -> None:
         "model.layernorm.placement=pre: post -> pre cannot change over a resume",
         "tokenizer.vocab_size=1024: 2048 -> 1024 cannot change over a resume",
     ]
+
+
+@pytest.mark.parametrize("steps", [100, 200])
+def test_a_checkpoint_at_or_past_the_last_step_is_refused(parent: Path, steps: int) -> None:
+    expected = "above 200, the step of the checkpoint that resume= names"
+    for named in (parent, parent / "checkpoints" / "step_00000200"):
+        with pytest.raises(ConfigError) as caught:
+            _resumed(named, f"trainer.max_steps={steps}")
+        assert [str(problem) for problem in caught.value.problems] == [
+            f"trainer.max_steps={steps}: {expected}"
+        ]
+    assert _resumed(parent, "trainer.max_steps=201").trainer.max_steps == 201
 
 
 def test_a_broken_parent_is_one_line(parent: Path) -> None:
