@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 VALID_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+SIGNALLED = 128  # plus the number of the signal: the exit code of a process that it ended
 CHECKPOINT_NAME = re.compile(r"step_(\d{8})")
 
 
@@ -70,12 +72,26 @@ class JobFolder:
         return max(found, key=lambda p: p.name, default=None)
 
 
+def named_checkpoint(path: Path) -> Path | None:
+    """The checkpoint that `path` names: itself, or the newest of a job folder; None without one."""
+    if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir():
+        return path
+    return JobFolder(path).newest_checkpoint()
+
+
 def checkpoint_step(path: Path) -> int:
     """The optimizer step in a checkpoint's name, `step_00000200` -> 200."""
     match = CHECKPOINT_NAME.fullmatch(path.name)
     if match is None:
         raise ValueError(f"{path} is not named step_NNNNNNNN")
     return int(match.group(1))
+
+
+def exit_code(result: Mapping[str, Any]) -> int:
+    """What a process that ran this job ends with: as if by its signal when it was preempted."""
+    if result["status"] == "preempted":
+        return SIGNALLED + (signal.SIGINT if result.get("signal") == "SIGINT" else signal.SIGTERM)
+    return 0 if result["status"] == "completed" else 1
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -35,12 +35,13 @@ def launcher_program(tmp_path: Path, train: str, source: Path | None = None) -> 
 import signal, sys
 from pathlib import Path
 from hydratron.config.load import load
+from hydratron.job import exit_code
 from hydratron.launch.run import run_job
 from tests.helpers.jobs import position
 signal.signal(signal.SIGINT, signal.default_int_handler)
 config = load(Path({str(source or tmp_path / "in.yaml")!r}))
 result = run_job(config, Path({str(tmp_path / "job")!r}), [], position(), "{TRAINS}:{train}")
-sys.exit(result["status"] != "completed")
+sys.exit(exit_code(result))
 """
 
 

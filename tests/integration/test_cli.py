@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from hydratron.job import JobFolder, write_json
 from hydratron.launch.progress import Position
 
 FAILING_SEED = 2
+GOES_ON = "the same command with {} goes on where it stopped"
 ROW = {"step": 3, "tokens": 384, "seconds": 1.0, "train/loss": 5.5, "val/loss": 5.6}
 
 
@@ -28,6 +31,7 @@ class FakeJobs:
         self.positions: list[Position] = []
         self.configs: list[Config] = []
         self.interrupt: BaseException | None = None
+        self.preempted: dict[int, str] = {}  # seed -> signal
 
     def __call__(
         self, config: Config, folder: Path, overrides: Sequence[str], position: Position
@@ -38,12 +42,15 @@ class FakeJobs:
             raise self.interrupt
         job = JobFolder(folder)
         dump(config, job.config)
+        write_json(job.provenance, {"overrides": [], "versions": {}})
         job.metrics.write_text(json.dumps(ROW) + "\n")
         result: dict[str, Any] = {"status": "completed", "parameters": 10, **ROW}
         if config.seed == FAILING_SEED:
             failure = {"rank": 1, "kind": "RuntimeError", "message": "lost\nit", "step": 3}
             write_json(job.failure, failure | {"traceback": "..."})
             result["status"] = "failed"
+        if config.seed in self.preempted:
+            result |= {"status": "preempted", "signal": self.preempted[config.seed]}
         write_json(job.result, result)
         return result
 
@@ -104,7 +111,8 @@ def test_a_single_run_is_a_sweep_of_one(jobs: FakeJobs, elsewhere: Path) -> None
     report = ["curves.csv", "dashboard.html", "summary.csv"]
     assert made == ["000_gpt_pico-single-pre-s1234", *report]
     job = sweep / made[0]
-    assert {path.name for path in job.iterdir()} == {"config.yaml", "metrics.jsonl", "result.json"}
+    written = {"config.yaml", "provenance.json", "metrics.jsonl", "result.json"}
+    assert {path.name for path in job.iterdir()} == written
 
 
 def test_a_named_job_folder_is_honoured(jobs: FakeJobs, elsewhere: Path) -> None:
@@ -150,14 +158,53 @@ def test_an_interrupt_ends_the_sweep(
     ending: BaseException, code: int, jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jobs.interrupt = ending
-    assert main(["train", "-m", "seed=1,2", "hydra.sweep.dir=out"]) == code
+    argv = ["train", "-m", "seed=1,3"]
+    assert main(argv) == code
     assert len(jobs.configs) == 1
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == (
-        "hydratron: interrupted; the same command with hydra.sweep.dir='out' "
-        "goes on where it stopped\n"
-    )
+    place = GOES_ON.format(r"(hydra\.sweep\.dir=outputs/\S+)")
+    found = re.fullmatch(f"hydratron: interrupted; {place}\n", said.err)
+    assert found
+    jobs.interrupt = None
+    assert main([*argv, found[1]]) == 0
+    assert len(jobs.configs) == 3
+    assert len(list(Path("outputs").iterdir())) == 1
+
+
+def test_the_command_that_goes_on_is_one_for_a_shell(
+    jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs.interrupt = KeyboardInterrupt()
+    assert main(["train", r"hydra.run.dir='it\'s a=b, c'"]) == 130
+    said = capsys.readouterr().err
+    found = re.fullmatch(f"hydratron: interrupted; {GOES_ON.format('(.*)')}\n", said)
+    assert found
+    jobs.interrupt = None
+    assert main(["train", *shlex.split(found[1])]) == 0
+    assert [path.name for path in Path().iterdir()] == ["it's a=b, c"]
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGTERM", 143), ("SIGINT", 130)])
+def test_a_preempted_job_lets_the_sweep_go_on_and_says_how_it_does(
+    number: str, code: int, jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs.preempted[1] = number
+    assert main(["train", "-m", "seed=1,2,3", "hydra.sweep.dir=out"]) == code
+    assert len(jobs.configs) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert "hydratron: job 000_gpt_nano-single-pre-s1 preempted" in said
+    assert said[-1] == f"hydratron: preempted; {GOES_ON.format('hydra.sweep.dir=out')}"
+
+
+def test_a_later_host_ends_as_the_first_and_writes_no_report(
+    jobs: FakeJobs, elsewhere: Path
+) -> None:
+    hosts = ["launch=torchrun", "launch.nodes=2", "launch.rendezvous=first:29500", "parallel=tp2"]
+    later = ["train", *hosts, "launch.node_rank=1"]
+    assert main([*later, "hydra.run.dir=good"]) == 0
+    assert main([*later, f"seed={FAILING_SEED}", "hydra.run.dir=bad"]) == 1
+    assert list(elsewhere.glob("*/dashboard.html")) == []
 
 
 def test_unusable_data_stops_before_anything_exists(
@@ -219,3 +266,13 @@ def test_report_of_finished_jobs(
     assert main(["report", "a=b, c"]) == 0
     assert (elsewhere / "a=b, c" / "dashboard.html").exists()
     assert "a=b, c/summary.csv" in capsys.readouterr().out
+
+
+def test_report_of_one_job_in_a_folder_of_its_own(
+    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "hydra.run.dir=mine"]) == 0
+    (elsewhere / "mine" / "dashboard.html").unlink()
+    capsys.readouterr()
+    assert main(["report", "mine"]) == 0
+    assert (elsewhere / "mine" / "dashboard.html").exists()

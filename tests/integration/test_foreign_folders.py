@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from hydratron.cli import main
+from hydratron.config.load import dump
+from hydratron.config.schema import Config
 
 FOREIGN = {
     "logs": {"logs/mine.log": "mine"},
     "checkpoints": {"checkpoints/step_00000001/mine": "mine"},
     "sweep": {"000_job/config.yaml": "", "dashboard.html": "", "summary.csv": ""},
+    "config": {"config.yaml": ""},
+    "other provenance": {"config.yaml": "", "provenance.json": "{"},
     "other result": {"result.json": "[]"},
 }
 
@@ -39,9 +43,19 @@ def test_training_starts_in_no_foreign_folder(
     before = read(tmp_path)
     assert main(["train", "hydra.run.dir=."]) == 2
     said = capsys.readouterr().err
-    first = min(Path(name).parts[0] for name in files)
+    first = min(Path(name).parts[-1 if name.startswith("logs") else 0] for name in files)
     assert said == (
-        f"hydratron: .: not empty and no job's ({first} lies there); "
+        f"hydratron: .: not empty and no job's folder ({first} lies there); "
         "choose another hydra.run.dir or hydra.sweep.dir\n"
     )
     assert read(tmp_path) == before
+
+
+def test_neither_does_a_plan_and_no_file_is_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dump(Config(), tmp_path / "config.yaml")
+    for folder in (tmp_path, tmp_path / "config.yaml"):
+        assert main(["plan", f"hydra.run.dir={folder}"]) == 2
+        assert "no job's folder (config.yaml lies there)" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]

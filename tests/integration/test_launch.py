@@ -15,7 +15,9 @@ import pytest
 from hydratron.config.load import dump
 from hydratron.config.schema import Config, LaunchConfig
 from hydratron.job import JobFolder, read_json
+from hydratron.launch import forkserver, torchrun
 from hydratron.launch.run import run_job
+from hydratron.launch.supervision import agent_log
 from tests.helpers.jobs import (
     TRAINS,
     checkpoint,
@@ -94,6 +96,17 @@ def test_a_failure_names_rank_and_cause_and_ends_no_other_job(
     assert run(config, tmp_path / "good", "complete")["status"] == "completed"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rank_that_fails_and_stays_is_ended(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for launcher in (forkserver, torchrun):
+        monkeypatch.setattr(launcher, "GRACE_SECONDS", 0.5)
+    result = run(small_config(tmp_path, kind=kind), tmp_path / "bad", "fail_and_stay")
+    assert (result["status"], result["rank"]) == ("failed", 1)
+    assert (result["kind"], result["message"]) == ("ValueError", "on purpose")
+
+
 def test_torchrun_names_rank_and_cause(tmp_path: Path) -> None:
     result = run(small_config(tmp_path, kind="torchrun"), tmp_path / "bad", "kill_last")
     assert (result["status"], result["rank"]) == ("failed", 1)
@@ -138,7 +151,8 @@ def test_a_bare_machine_runs_a_job_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "logs").exists()
 
 
-def test_two_hosts(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("train", "code"), [("complete", 0), ("kill_last", 1)])
+def test_two_hosts_end_alike_and_keep_their_own_logs(tmp_path: Path, train: str, code: int) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -149,13 +163,20 @@ def test_two_hosts(tmp_path: Path) -> None:
         )
         for node in (0, 1)
     ]
-    first = start_launcher(tmp_path, configs[0], "complete")
-    assert wait_until((tmp_path / "job" / "config.yaml").exists)
-    second = start_launcher(tmp_path, configs[1], "complete")
-    assert (first.wait(), second.wait()) == (0, 0)
-    result = read_json(tmp_path / "job" / "result.json")
+    job = JobFolder(tmp_path / "job")
+    # The later host waits for the first, which clears the folder when it comes.
+    second = start_launcher(tmp_path, configs[1], train)
+    assert wait_until(agent_log(job, 1).exists)
+    first = start_launcher(tmp_path, configs[0], train)
+    assert (first.wait(), second.wait()) == (code, code)
+    result = read_json(job.result)
     assert result is not None
-    assert result["sum"] == 2.0**4
+    if code:
+        assert result["message"] == "rank 1 was killed by SIGKILL"
+        assert "exitcode: -9" in agent_log(job, 1).read_text()
+    else:
+        assert result["sum"] == 2.0**4
+        assert not (job.path / "logs").exists()
 
 
 def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:

@@ -11,10 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.job import JobFolder
-from tests.helpers.jobs import descendants, living, small_config, wait_until
-from tests.helpers.launchers import ranks_run, start_launcher
+from hydratron.config.load import dump
+from hydratron.job import JobFolder, read_json
+from tests.helpers.jobs import TRAINS, descendants, living, small_config, wait_until
+from tests.helpers.launchers import python, ranks_run, start_launcher
+from tests.helpers.prepared import synthetic_prepared
 
+COMMAND = """if True:
+    import signal, sys
+    from hydratron.cli import main
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main())
+"""
+OPTIONS = ("model=gpt_pico", "model.seq_length=16", "trainer.max_steps=4", "logger=none")
 KINDS = ("local", "torchrun")
 
 
@@ -81,7 +90,74 @@ def test_sigterm_lets_the_ranks_end_in_order(
     assert wait_until(ranks_run(tmp_path / "job"))
     launcher.send_signal(signal.SIGTERM)
     assert launcher.wait() == 143
+    result = read_json(tmp_path / "job" / "result.json")
+    assert result is not None
+    assert (result["status"], result["signal"], result["signals"]) == ("preempted", "SIGTERM", 1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_rank_that_alone_is_told_to_end_preempts_its_job(
+    tmp_path: Path, kind: str, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    launcher = start_launcher(tmp_path, small_config(tmp_path, kind=kind), "preempt")
+    ended.append(launcher)
+    assert wait_until(ranks_run(tmp_path / "job"))
+    os.kill(int((tmp_path / "job" / "running_1").read_text()), signal.SIGTERM)
+    assert launcher.wait() == 143
     assert JobFolder(tmp_path / "job").status() == "preempted"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_bare_worker_ends_as_if_by_its_signal(
+    tmp_path: Path, number: signal.Signals, code: int, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    dump(small_config(tmp_path, ranks=1), tmp_path / "config.yaml")
+    module = ("-m", "hydratron.launch.worker", str(tmp_path), "--train", f"{TRAINS}:preempt")
+    worker = python(*module)
+    ended.append(worker)
+    assert wait_until((tmp_path / "running_0").exists)
+    worker.send_signal(number)
+    assert worker.wait() == code
+
+
+def test_sigterm_to_every_process_leaves_the_ranks_the_time_to_save(
+    tmp_path: Path, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    launcher = start_launcher(tmp_path, small_config(tmp_path), "preempt")
+    ended.append(launcher)
+    assert wait_until(ranks_run(tmp_path / "job"))
+    # As a scheduler does at the end of a job's time.
+    os.killpg(launcher.pid, signal.SIGTERM)
+    assert launcher.wait() == 143
+    assert JobFolder(tmp_path / "job").status() == "preempted"
+
+
+def test_ctrl_c_before_there_are_ranks_is_one_line(
+    tmp_path: Path, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    launcher = python(
+        *(
+            "-c",
+            COMMAND,
+            "train",
+            *OPTIONS,
+            f"data.prepared={synthetic_prepared(tmp_path / 'data', 60)}",
+        ),
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    ended.append(launcher)
+    assert launcher.stderr is not None
+    with launcher.stderr as stderr:
+        assert stderr.readline().endswith(b"starting the ranks\n")
+        # The server of the ranks, and Python's own helper.
+        assert wait_until(lambda: len(descendants(launcher.pid)) >= 2)
+        os.killpg(launcher.pid, signal.SIGINT)
+        said = stderr.read().decode()  # Until the last process has ended.
+    assert launcher.wait() == 130
+    [line] = said.splitlines()
+    assert line.startswith("hydratron: interrupted; the same command with hydra.run.dir=outputs/")
 
 
 def test_ctrl_c_on_a_terminal_lets_the_ranks_end_in_order(

@@ -13,7 +13,7 @@ from hydratron.cli import main
 from hydratron.config.load import load
 from hydratron.config.plan import jobs
 from hydratron.config.planning import plan_overrides
-from hydratron.job import JobFolder, read_json
+from hydratron.job import JobFolder, read_json, write_json
 from hydratron.planner.dry_run import CATEGORIES
 from hydratron.planner.time_model import TERMS
 from hydratron.reporting.records import Run, read_run, read_runs
@@ -166,7 +166,7 @@ def test_a_plan_and_a_training_do_not_take_each_other_for_done(
     planned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from hydratron.errors import JobError
-    from hydratron.launch.run import finished
+    from hydratron.launch.attempt import finished
 
     job = JobFolder(planned / NAMES[0])
     config = load(job.config)
@@ -177,6 +177,7 @@ def test_a_plan_and_a_training_do_not_take_each_other_for_done(
     trained.mkdir()
     trained.joinpath("config.yaml").write_text(job.config.read_text())
     trained.joinpath("metrics.jsonl").write_text("{}\n")
+    write_json(JobFolder(trained).provenance, content(job.provenance) | {"verb": "train"})
     before = files(trained)
     assert main(single(trained, "parallel=single")) == 2
     assert "holds a job of hydratron train" in capsys.readouterr().err

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.parser import PREEMPTED, complain
+from hydratron.cli.parser import complain
 from hydratron.errors import HydratronError
-from hydratron.job import JobFolder, read_json
+from hydratron.job import JobFolder, exit_code, read_json
 
 if TYPE_CHECKING:
     from hydratron.config.plan import Command
@@ -19,7 +19,7 @@ def before(planned: Command, verb: str = "train") -> list[dict[str, Any] | None]
 
     Raises JobError when a folder holds another job.
     """
-    from hydratron.launch.run import all_finished
+    from hydratron.launch.attempt import all_finished
 
     if planned.fresh:
         return [None for _ in planned.jobs]
@@ -44,20 +44,20 @@ def claim(planned: Command) -> Path:
 
 
 def complain_of(planned: Command, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
-    """Print one line for every job that did not complete; 1 if there is one, else 0.
+    """Print one line for every job that did not complete; returns the command's exit code.
 
-    143 where all of them were asked to stop and can go on.  `results` are those known to this
-    process, by the folder's name; the others are read.
+    It is above SIGNALLED where a job was preempted, and 1 where one did not complete otherwise.
+    `results` are those known to this process, by the folder's name; the others are read.
     """
     known = planned.job_folders(folder)
     jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
-    ends = set()
+    code = 0
     for job in map(JobFolder, jobs):
         result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
         if result["status"] != "completed":
-            ends.add(result["status"])
+            code = max(code, exit_code(result))
             complain(f"job {job.name} {result['status']}{_cause(job, result)}")
-    return PREEMPTED if ends == {"preempted"} else int(bool(ends))
+    return code
 
 
 def _cause(job: JobFolder, result: dict[str, Any]) -> str:

@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import Any, NoReturn
 
+from hydratron.job import SIGNALLED
+
 USAGE_ERROR = 2
-SIGNALLED = 128  # plus the number of the signal that ended it
 INTERRUPTED = SIGNALLED + 2
 PREEMPTED = SIGNALLED + 15
 

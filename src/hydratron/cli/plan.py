@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.jobs import before, claim, complain_of
-from hydratron.cli.parser import SIGNALLED, Parser
-from hydratron.job import write_json, write_text
+from hydratron.cli.parser import Parser
+from hydratron.job import SIGNALLED, write_json, write_text
 
 if TYPE_CHECKING:
     from hydratron.config.schema import Config

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydratron.cli.parser import SIGNALLED, USAGE_ERROR, Parser, complain
+from hydratron.cli.parser import USAGE_ERROR, Parser, complain
+from hydratron.job import SIGNALLED
 
 if TYPE_CHECKING:
     from hydratron.reproduce.catalog import Artifact, Profile

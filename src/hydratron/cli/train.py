@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.jobs import before, claim, complain_of
-from hydratron.cli.parser import INTERRUPTED, SIGNALLED, Parser, complain
+from hydratron.cli.parser import INTERRUPTED, Parser, complain
 from hydratron.errors import DataError, HydratronError, Problem
+from hydratron.job import SIGNALLED
 
 if TYPE_CHECKING:
     from hydratron.config.plan import Command
@@ -44,8 +47,8 @@ def run(argv: Sequence[str]) -> int:
         return _show(planned, args.cfg, args.overrides)
     from hydratron.config.task import Task
     from hydratron.config.task import run as run_task
+    from hydratron.launch.supervision import sigterm_raises
 
-    # Before anything is written: the folder may be one that no job made.
     work = () if args.prepare_only else _work(planned)
     prepared = _prepare([job.config for job in planned.jobs])
     if args.prepare_only:
@@ -55,14 +58,24 @@ def run(argv: Sequence[str]) -> int:
     runner = Runner(time.time(), work, prepared)
     arguments = planned.arguments(args.overrides, folder)
     try:
-        code = run_task(Task(runner), arguments)
+        with sigterm_raises():
+            code = run_task(Task(runner), arguments)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    said = "interrupted"
     if code < SIGNALLED:
         code = max(code, _finish(planned, folder, runner.results))
+        said = "preempted"
     if code > SIGNALLED:
-        complain(f"interrupted; the same command with {arguments[-1]} goes on where it stopped")
+        place = _typed(arguments[-1])
+        complain(f"{said}; the same command with {place} goes on where it stopped")
     return code
+
+
+def _typed(override: str) -> str:
+    """As a shell takes it: without Hydra's quotes where Hydra needs none, else quoted once more."""
+    bare = override.replace("'", "")
+    return bare if re.fullmatch(r"[a-z.]+=[A-Za-z0-9_./-]+", bare) else shlex.quote(override)
 
 
 def _show(planned: Command, kind: str, overrides: Sequence[str]) -> int:
@@ -154,12 +167,11 @@ class Runner:
 
 def _finish(planned: Command, folder: Path, results: dict[str, dict[str, Any]]) -> int:
     """Write and print the report, then one line for every job that did not complete."""
-    if planned.jobs[0].config.launch.node_rank > 0:
-        return 0  # The first host reports.
     from hydratron.reporting import report
 
-    try:
-        report([folder], summary=True)
-    except HydratronError as error:
-        complain(*str(error).splitlines())
+    if planned.jobs[0].config.launch.node_rank == 0:  # The first host reports.
+        try:
+            report([folder], summary=True)
+        except HydratronError as error:
+            complain(*str(error).splitlines())
     return complain_of(planned, folder, results)

@@ -15,7 +15,7 @@ from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
-from hydratron.job import CHECKPOINT_NAME, VALID_NAME, JobFolder, checkpoint_step
+from hydratron.job import VALID_NAME, checkpoint_step, named_checkpoint
 
 LARGEST_LOCAL_WORLD = 64
 
@@ -160,18 +160,21 @@ def _resume(config: Config) -> Iterator[Problem]:
     path = Path(config.resume)
     if not path.is_dir():
         yield Problem("resume", config.resume, "no such job folder or checkpoint folder")
-    elif path.parent.name != "checkpoints" and JobFolder(path).newest_checkpoint() is None:
+    elif named_checkpoint(path) is None:
         expected = "a job folder with checkpoints/step_*, or one of those; it holds none"
         yield Problem("resume", config.resume, expected)
     elif not config_file(path).exists():
         yield Problem("resume", config.resume, "there is no config.yaml in its job folder")
     else:
         yield from fixed_problems(config)
-        start = path if path.parent.name == "checkpoints" else JobFolder(path).newest_checkpoint()
-        step = checkpoint_step(start) if start and CHECKPOINT_NAME.fullmatch(start.name) else 0
-        if step >= config.trainer.max_steps:
-            expected = f"above {step}, the step of the checkpoint that resume= names"
-            yield Problem("trainer.max_steps", config.trainer.max_steps, expected)
+
+
+def _further(config: Config) -> Iterator[Problem]:
+    start = named_checkpoint(Path(config.resume)) if config.resume is not None else None
+    steps = config.trainer.max_steps
+    if start is not None and steps <= (step := checkpoint_step(start)):
+        expected = f"above {step}, the step of the checkpoint that resume= names"
+        yield Problem("trainer.max_steps", steps, expected)
 
 
 def _launch(config: Config) -> Iterator[Problem]:
@@ -226,5 +229,6 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
     (("schedule.min_lr", "optim.lr"), _rates),
     ((), _resume),
+    (("trainer.max_steps",), _further),
     (("launch.kind", "launch.nodes", "launch.node_rank", *_WORLD), _launch),
 )

@@ -12,8 +12,9 @@ from typing import Any
 from hydratron.job import JobFolder, read_json, write_json
 from hydratron.launch.history import last_row
 
-# The marks of gloo and of torch.distributed in the error of a rank whose peer went away.
-_LOST_PEER_TYPES = {"DistBackendError", "DistNetworkError", "DistStoreError"}
+# A rank whose peer went away: torch.distributed's public type, which this process need not import.
+_LOST_PEER_TYPE = "DistError"
+# gloo raises a bare RuntimeError, which only its text tells from others (torch 2.11 and 2.13).
 _LOST_PEER_TEXT = "gloo/transport"
 
 
@@ -22,7 +23,8 @@ def raised(folder: JobFolder, rank: int | None, error: BaseException) -> bool:
     text = "".join(traceback.format_exception(error))
     message = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
     kind = type(error).__name__
-    lost = kind in _LOST_PEER_TYPES or _LOST_PEER_TEXT in message
+    lost = _LOST_PEER_TYPE in {base.__name__ for base in type(error).__mro__}
+    lost = lost or _LOST_PEER_TEXT in message
     return _first(folder, _describe(folder, rank, kind, message, text, lost))
 
 

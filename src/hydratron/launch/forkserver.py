@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -69,8 +68,8 @@ def _supervise(ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[
         codes = {rank: process.exitcode for rank, process in living.items()}
         failed = {rank: code for rank, code in codes.items() if code}
         living = {rank: process for rank, process in living.items() if codes[rank] is None}
-        # A rank that has said why it ends may still hang on the way out, on a data worker for one.
-        if failed or (living and folder.failure.exists()):
+        # A rank that has failed may hang on its way out, in a thread or a data worker of its own.
+        if failed or folder.failure.exists():
             _record(failed, folder)
             _join(list(living.values()), GRACE_SECONDS)
             _record({rank: process.exitcode for rank, process in living.items()}, folder)
@@ -111,8 +110,6 @@ def _rank(
     launcher = parent_process()
     assert launcher is not None
     end_with_launcher(launcher.sentinel)
-    # Ctrl-C reaches every process of the terminal: the launcher alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     redirect_output(JobFolder(path), rank)
     from hydratron.launch.worker import torchrun_environment, worker
 

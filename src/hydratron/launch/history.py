@@ -8,7 +8,7 @@ from typing import Any
 
 from hydratron.config.schema import Config
 from hydratron.errors import JobError
-from hydratron.job import CHECKPOINT_NAME, JobFolder, checkpoint_step, write_text
+from hydratron.job import JobFolder, checkpoint_step, named_checkpoint, write_text
 
 TAIL_BYTES = 8192
 
@@ -21,13 +21,10 @@ def starting_point(config: Config, folder: JobFolder) -> Path | None:
     own = folder.newest_checkpoint()
     if own is not None or config.resume is None:
         return own
-    path = Path(config.resume)
-    if CHECKPOINT_NAME.fullmatch(path.name) and path.is_dir():
-        return path
-    newest = JobFolder(path).newest_checkpoint()
-    if newest is None:
-        raise JobError(f"resume={path}: a checkpoint folder, or a job folder that has one")
-    return newest
+    named = named_checkpoint(Path(config.resume))
+    if named is None:
+        raise JobError(f"resume={config.resume}: a checkpoint folder, or a job folder that has one")
+    return named
 
 
 def keep_rows(folder: JobFolder, start: Path | None) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, write_json
-from hydratron.launch import failure
-from hydratron.launch.run import clear, failed, record, unless_finished
+from hydratron.launch.attempt import attempt, record
 
 
 def run_in_process(
@@ -25,18 +24,15 @@ def run_in_process(
     What `work` returns joins the result, which is written after all that `work` writes.  A failed
     job does not raise, as with `launch.run.run_job`.
     """
+    job = JobFolder(folder)
 
-    def recorded(job: JobFolder) -> dict[str, Any]:
-        clear(job)
+    def timed() -> dict[str, Any]:
         record(config, job, overrides, None, verb=verb)
         began = time.monotonic()
-        try:
-            found = work(job)
-            result = {"status": "completed", "seconds": round(time.monotonic() - began, 3)} | found
-        except Exception as error:
-            failure.raised(job, None, error)
-            result = failed(job)
+        found = work(job)
+        seconds = round(time.monotonic() - began, 3)
+        result = {"status": "completed", "seconds": seconds} | found
         write_json(job.result, result)
         return result
 
-    return unless_finished(config, folder, verb, "", recorded)[0]
+    return attempt(config, job, verb, "", timed)[0]

@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from types import FrameType
 
-from hydratron.job import JobFolder
+from hydratron.job import SIGNALLED, JobFolder
 
 TRAIN = "hydratron.training.train:train"
 
@@ -20,6 +20,20 @@ TRAIN = "hydratron.training.train:train"
 def rank_log(folder: JobFolder, rank: int) -> Path:
     """Where the output of a rank goes."""
     return folder.path / "logs" / f"rank_{rank}.log"
+
+
+def agent_log(folder: JobFolder, node: int = 0) -> Path:
+    """Where the output of a host's torchrun goes."""
+    return folder.path / "logs" / f"torchrun_{node}.log"
+
+
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Changes when the file is written anew; None without one."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def redirect_output(folder: JobFolder, rank: int) -> None:
@@ -44,14 +58,17 @@ def end_with_launcher(descriptor: int) -> None:
     threading.Thread(target=watch, name="launcher watch", daemon=True).start()
 
 
-def remove_empty_logs(folder: JobFolder) -> None:
-    """Ranks are silent when nothing went wrong: then no log folder stays behind."""
-    logs = folder.path / "logs"
-    for path in logs.glob("*.log"):
-        if path.stat().st_size == 0:
-            path.unlink(missing_ok=True)
-    with suppress(OSError):  # Another host's, or none.
-        logs.rmdir()
+def remove_logs(folder: JobFolder, node: int, empty: bool = False) -> None:
+    """Remove the ranks' logs and those of the host `node`'s torchrun, or those that are empty.
+
+    Another host's torchrun still writes its own.  Without a log no folder stays behind.
+    """
+    for path in [*folder.path.glob("logs/rank_*.log"), agent_log(folder, node)]:
+        with suppress(FileNotFoundError):
+            if not empty or path.stat().st_size == 0:
+                path.unlink()
+    with suppress(OSError):
+        (folder.path / "logs").rmdir()
 
 
 @contextmanager
@@ -62,7 +79,7 @@ def sigterm_raises() -> Iterator[None]:
         return
 
     def raise_exit(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+        raise SystemExit(SIGNALLED + number)
 
     before = signal.signal(signal.SIGTERM, raise_exit)
     try:

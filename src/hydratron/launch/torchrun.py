@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.launch import failure
-from hydratron.launch.supervision import TRAIN, sigterm_raises
+from hydratron.launch.supervision import TRAIN, agent_log, sigterm_raises, stamp
 
 POLL_SECONDS = 0.25
 # The agent ends the other ranks after the first failure, but waits 30 s for one that hangs.
@@ -39,8 +37,9 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
             start_new_session=True,
         )
         assert agent.stdin is not None
+        earlier = stamp(folder.failure)  # The first host may not have cleared the folder yet.
         try:
-            _supervise(agent, folder, poll)
+            _supervise(agent, folder, earlier, poll)
         except BaseException:
             agent.terminate()
             _wait(agent, INTERRUPT_SECONDS)
@@ -51,7 +50,8 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
             agent.kill()
             agent.wait()
     if agent.returncode and not hangs:
-        _record(agent.returncode, folder, log)
+        # Says nothing new where the agent has named a rank.
+        failure.ended(folder, None, agent.returncode)
 
 
 def command(config: Config, folder: JobFolder, train: str = TRAIN) -> list[str]:
@@ -64,21 +64,21 @@ def command(config: Config, folder: JobFolder, train: str = TRAIN) -> list[str]:
         host, port = launch.rendezvous.rsplit(":", 1)
         where = [f"--nnodes={launch.nodes}", f"--node-rank={launch.node_rank}"]
         where += [f"--master-addr={host}", f"--master-port={port}"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={ranks}"]
+    agent = [sys.executable, "-m", "hydratron.launch.agent", str(folder.path)]
     worker = ["-m", "hydratron.launch.worker", "--supervised", f"--train={train}"]
-    return [*torchrun, *where, *worker, str(folder.path)]
+    return [*agent, f"--nproc-per-node={ranks}", *where, *worker, str(folder.path)]
 
 
-def agent_log(folder: JobFolder, node_rank: int = 0) -> Path:
-    """Where the output of a host's agent goes."""
-    return folder.path / "logs" / (f"torchrun_{node_rank}.log" if node_rank else "torchrun.log")
-
-
-def _supervise(agent: subprocess.Popen[bytes], folder: JobFolder, poll: Callable[[], None]) -> None:
+def _supervise(
+    agent: subprocess.Popen[bytes],
+    folder: JobFolder,
+    earlier: tuple[int, int] | None,
+    poll: Callable[[], None],
+) -> None:
     failed_at: float | None = None
     while not _wait(agent, POLL_SECONDS):
         poll()
-        if failed_at is None and folder.failure.exists():
+        if failed_at is None and stamp(folder.failure) not in (None, earlier):
             failed_at = time.monotonic()
         if failed_at is not None and time.monotonic() > failed_at + GRACE_SECONDS:
             return
@@ -90,14 +90,3 @@ def _wait(agent: subprocess.Popen[bytes], seconds: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _record(code: int, folder: JobFolder, log: Path) -> None:
-    """The agent's report ends with the rank that failed first and its exit code."""
-    report = log.read_text(errors="replace")
-    ranks = re.findall(r"rank +: (\d+) .*\n +exitcode +: (-?\d+)", report)
-    if ranks:
-        rank, rank_code = ranks[-1]
-        failure.ended(folder, int(rank), int(rank_code))
-    else:
-        failure.ended(folder, None, code)

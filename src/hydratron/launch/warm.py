@@ -9,10 +9,12 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 SPIN, SPIN_ROUNDS = "GOMP_SPINCOUNT", "1000"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def start(
@@ -25,20 +27,32 @@ def start(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    process = context.Process(target=target, args=args, name=name)
-    with _no_main_module(), _forkserver_as_start_method(), _short_spin(), _interrupts_wait():
+    process = context.Process(target=_begin, args=(target, *args), name=name)
+    with _no_main_module(), _forkserver_as_start_method(), _short_spin():
+        _start_server()
         process.start()
     return process
 
 
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Ctrl-C reaches this process afterwards, and never the server, which is still importing."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _start_server() -> None:
+    """Start it deaf, before it imports anything, to what reaches every process of a job at once.
+
+    Ctrl-C would end it with a traceback, SIGTERM before the ranks: with it they would lose the time
+    to save.
+    """
+    resource_tracker.ensure_running()  # Its own start ends with both unblocked.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        yield
+        forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _begin(target: Callable[..., None], *args: Any) -> None:
+    """In the new process: it hears SIGTERM, and what Ctrl-C means is for its starter to decide."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    target(*args)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import torch.distributed as dist
 from hydratron.config.load import load
 from hydratron.config.schema import Config
 from hydratron.errors import JobError
-from hydratron.job import JobFolder, write_json
+from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
 from hydratron.launch.history import keep_rows, last_row, starting_point
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
@@ -28,7 +28,6 @@ from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_outp
 Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
 
 CLOSE_SECONDS = 5.0
-EXIT_CODES = {"completed": 0, "SIGTERM": 143, "SIGINT": 130}
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,8 @@ class Rank:
         )
 
 
-def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> str:
-    """Run this process's rank of the job; returns its status, or the signal that it ended on.
+def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> dict[str, Any]:
+    """Run this process's rank of the job and return the job's result.
 
     `train` is `package.module:function`, called on every rank.  The process group meets over the
     file `store`, or over torchrun's address without one.  Rank 0 writes result.json once every rank
@@ -85,7 +84,7 @@ def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> s
         _close_group()
         raise
     _close_group()
-    return str(result.get("signal", result["status"]))
+    return result
 
 
 def _import_train(name: str) -> Train:
@@ -183,9 +182,9 @@ def main() -> int:
     if arguments.supervised:
         redirect_output(JobFolder(arguments.job_folder), int(os.environ["RANK"]))
         end_with_launcher(sys.stdin.fileno())
-    status = worker(arguments.job_folder, arguments.train)
+    result = worker(arguments.job_folder, arguments.train)
     # A non-zero code would have the agent end ranks that are still closing.
-    return 0 if arguments.supervised else EXIT_CODES.get(status, 1)
+    return 0 if arguments.supervised else exit_code(result)
 
 
 if __name__ == "__main__":

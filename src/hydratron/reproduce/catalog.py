@@ -11,6 +11,7 @@ import yaml
 
 import hydratron
 from hydratron.errors import ConfigError, HydratronError, Problem
+from hydratron.job import JobFolder
 
 PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.csv", "analyze.py"
 # What the runs of a profile leave in results/<profile>/; all else there follows from it.
@@ -118,8 +119,9 @@ def find(name: str, known: list[Artifact]) -> Artifact:
 
 def is_results(folder: Path) -> bool:
     """Whether the folder is results/<profile>/ of an artifact."""
-    files = (folder / CURVES, folder / PROVENANCE)
-    return all(file.is_file() for file in files) and not (folder / "config.yaml").exists()
+    whole = (folder / CURVES).is_file() and (folder / PROVENANCE).is_file()
+    # A job in a folder of its own has its page beside it.
+    return whole and not JobFolder(folder).config.exists()
 
 
 def read_artifact(folder: Path) -> Artifact:

@@ -11,8 +11,8 @@ from hydratron.config.cost import training_flops
 from hydratron.config.plan import plan
 from hydratron.config.planning import plan_overrides
 from hydratron.job import JobFolder
+from hydratron.launch.attempt import FINAL, all_finished
 from hydratron.launch.provenance import hardware
-from hydratron.launch.run import FINAL, all_finished
 from hydratron.reproduce.catalog import PILOT, PLAN, TRAIN, Artifact, Profile, Stage
 from hydratron.reproduce.pilot import best_rates
 

@@ -13,11 +13,12 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopSignals(Callback):
-    """From the first step to the last, a signal sets `asked`; a second one ends it.
+    """From the first step to the last, a signal sets `asked`; a second Ctrl-C ends the process.
 
-    A signal that this process ignores stays ignored: a rank of a local launcher leaves Ctrl-C to
-    the launcher.  Lightning's own handler, which would send in the middle of a step, is replaced;
-    at the end Lightning brings back what it found.
+    SIGTERM may come twice, from a scheduler and from the launcher.  A signal that this process
+    ignores stays ignored: a rank of a local launcher leaves Ctrl-C to the launcher.  Lightning's
+    own handler, which would send in the middle of a step, is replaced; at the end Lightning brings
+    back what it found.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,5 @@ class StopSignals(Callback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = signal.Signals(number)
-        for again in SIGNALS:
-            if signal.getsignal(again) is not signal.SIG_IGN:
-                signal.signal(again, signal.SIG_DFL)
+        if number == signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)

@@ -17,6 +17,7 @@ from hydratron.errors import DataError, Problem
 from hydratron.job import JobFolder, read_json, write_json
 from hydratron.launch import run
 from hydratron.launch.run import run_job
+from hydratron.launch.supervision import agent_log
 from tests.helpers.jobs import checkpoint, position, small_config
 
 Launch = Callable[[Config, JobFolder, Callable[[], None], str], None]
@@ -110,6 +111,7 @@ def test_the_job_of_another_configuration_is_left_alone(
 
 def test_a_folder_of_another_version_is_left_alone(tmp_path: Path, launched: list[Config]) -> None:
     (tmp_path / "config.yaml").write_text("no_such_option: 1\n")
+    write_json(tmp_path / "provenance.json", {"overrides": [], "versions": {}})
     result = run_job(small_config(tmp_path), tmp_path, [], position())
     assert "holds a job of another version: no_such_option=1" in result["message"]
     assert not (tmp_path / "result.json").exists()
@@ -230,10 +232,47 @@ def test_a_later_host_leaves_the_folder_to_the_first(
     run_job(config, job.path, ["first"], position())
     write_json(job.result, {"status": "preempted"})
     before = job.config.read_text()
-    launcher(monkeypatch, lambda config, job, poll, train: None)
+    later = dataclasses.replace(config, launch=LaunchConfig(nodes=2, node_rank=1))
+    new = {"status": "failed", "kind": "ValueError"}
+    launcher(monkeypatch, lambda config, job, poll, train: write_json(job.result, new))
     with FileLock(job.path / ".lock"):
-        later = dataclasses.replace(config, launch=LaunchConfig(nodes=2, node_rank=1))
         result = run_job(later, job.path, ["second"], position())
-    assert result == {"status": "preempted"}
+    assert result == new == read_json(job.result)
+    monkeypatch.setattr(run, "FIRST_HOST_SECONDS", 0.0)
+    launcher(monkeypatch, lambda config, job, poll, train: None)
+    result = run_job(later, job.path, ["second"], position())
+    assert (result["status"], result["message"]) == ("failed", "the first host left no result")
+    assert read_json(job.result) == new
     assert job.config.read_text() == before
     assert yaml.safe_load(job.overrides.read_text()) == ["first"]
+
+
+def test_a_new_attempt_leaves_what_no_earlier_one_wrote(
+    tmp_path: Path, launched: list[Config]
+) -> None:
+    config, logs = small_config(tmp_path), tmp_path / "job" / "logs"
+    run_job(config, logs.parent, [], position())
+    (logs.parent / "result.json").unlink()
+    logs.mkdir()
+    for name in ("rank_0.log", "torchrun_0.log", "torchrun_1.log", "mine.log"):
+        (logs / name).write_text("words")
+    run_job(config, logs.parent, [], position())
+    assert sorted(path.name for path in logs.iterdir()) == ["mine.log", "torchrun_1.log"]
+
+
+def test_a_job_that_did_not_start_is_started_again(
+    tmp_path: Path, launched: list[Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise ValueError("on purpose")
+
+    job = JobFolder(tmp_path / "job")
+    with monkeypatch.context() as broken:
+        broken.setattr(run, "record", refuse)
+        assert run_job(small_config(tmp_path), job.path, [], position())["status"] == "failed"
+    assert not job.config.exists()
+    log = agent_log(job, 1)
+    log.parent.mkdir()
+    log.write_text("another host waits")
+    assert run_job(small_config(tmp_path), job.path, [], position())["status"] == "completed"
+    assert log.exists()
