@@ -44,6 +44,8 @@ def finish(index: int, status: str) -> None:
     folder = JobFolder(FOLDER / job.name)
     folder.path.mkdir(parents=True)
     dump(job.config, folder.config)
+    provenance = {"overrides": [], "versions": {}}
+    write_json(folder.provenance, provenance)
     write_json(folder.result, {"status": status})
 
 
@@ -143,7 +145,7 @@ def finish_plan(path: Path, overrides: list[str]) -> None:
     folder = JobFolder(path)
     folder.path.mkdir(parents=True)
     dump(job.config, folder.config)
-    write_json(folder.provenance, {"verb": "plan"})
+    write_json(folder.provenance, {"verb": "plan", "overrides": [], "versions": {}})
     write_json(folder.result, {"status": "completed"})
 
 
