@@ -6,7 +6,7 @@ ARGS ?=
 # `EXTRAS=dev,interop` also compares with megatron-core.
 EXTRAS ?= dev
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow parity lint format clean
 
 demo: $(VENV)/.installed  ## Train three sizes at two parallel degrees and open the curves
 	$(BIN)/hydratron train -m experiment=demo $(ARGS)
@@ -16,6 +16,9 @@ test: $(VENV)/.installed-dev  ## Run the whole test suite
 
 test-slow: $(VENV)/.installed-dev  ## Run it, and list the 30 slowest tests
 	$(BIN)/python -m pytest --durations=30 --durations-min=0.5 $(ARGS)
+
+parity: $(VENV)/.installed-dev  ## Every combination of degrees, where `make test` has some
+	$(BIN)/python -m pytest tests/distributed --all $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check src tests

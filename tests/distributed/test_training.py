@@ -70,13 +70,13 @@ def test_accumulation_changes_nothing(one: Any, data: Path, tmp_path: Path) -> N
     assert_same(rows, one[0], 1e-5)
 
 
-@pytest.mark.parametrize(("tp", "dp"), [(2, 1), (4, 1)])
-def test_a_vocabulary_of_50257_is_the_same_run(tp: int, dp: int, tmp_path: Path) -> None:
+def test_a_vocabulary_of_50257_is_the_same_run(tmp_path: Path) -> None:
     data = synthetic_prepared(tmp_path / "data", 50257)
-    options: dict[str, Any] = {"model__vocab_multiple": 1024}
+    options: dict[str, Any] = {"model__vocab_multiple": 1024, "trainer__max_steps": 20}
     expected, _ = run(tmp_path / "one", data, **options)
-    rows, _ = run(tmp_path / "more", data, tp=tp, dp=dp, **options)
-    assert_same(rows, expected, 1e-5)
+    for tp in (2, 4):
+        rows, _ = run(tmp_path / f"tp{tp}", data, tp=tp, **options)
+        assert_same(rows, expected, 1e-5)
 
 
 def test_bf16_trains_and_its_degrees_agree(one: Any, data: Path, tmp_path: Path) -> None:

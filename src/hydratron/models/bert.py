@@ -6,7 +6,6 @@ size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -19,8 +18,7 @@ from hydratron.models.shape import Shape
 from hydratron.models.transformer import GELU
 from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
 from hydratron.parallel.layers import ColumnParallelLinear, Device
-from hydratron.parallel.random import RandomStreams
-from hydratron.parallel.regions import ALONE, Region
+from hydratron.parallel.regions import ALONE
 from hydratron.parallel.sharding import ParamSpec, ParamTable
 
 TOKEN_TYPES = 2
@@ -66,20 +64,12 @@ class BertModel(LanguageModel):
 
     causal = False
 
-    def __init__(
-        self,
-        shape: Shape,
-        streams: RandomStreams,
-        region: Region = ALONE,
-        device: Device = None,
-        layers: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__(shape, streams, region, device, layers)
-        h = shape.hidden_size
+    def add_head(self, device: Device) -> None:
+        h = self.shape.hidden_size
         if self.first:
             self.tokentype_embeddings = nn.Parameter(torch.empty(TOKEN_TYPES, h, device=device))
         if self.last:
-            self.lm_head = MaskedLanguageHead(shape, self.word_embeddings.rows, device)
+            self.lm_head = MaskedLanguageHead(self.shape, self.word_embeddings.rows, device)
             # Whole on every rank.
             self.pooler = ColumnParallelLinear(h, h, ALONE, device)
             self.binary_head = ColumnParallelLinear(h, 2, ALONE, device)

@@ -63,6 +63,10 @@ class LanguageModel(nn.Module):
         here = self.first and outer == "embedding"
         self.embedding_norm = norm() if here else nn.Identity()
         self.final_norm = norm() if self.last and outer == "end" else nn.Identity()
+        self.add_head(device)
+
+    def add_head(self, device: Device) -> None:
+        """What a network adds to the trunk, where its parts are here; GPT adds nothing."""
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Words and positions, [b, s] -> [b, s, h]."""
