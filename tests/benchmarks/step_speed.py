@@ -1,14 +1,13 @@
-"""`python -m tests.benchmarks.step_speed OTHER`: this checkout's training beside another one's.
+"""`python -m tests.benchmarks.step_speed OTHER`: a training step here beside another checkout's.
 
-Both train the same job in alternation, A B A B; a round's speed is the median over its logged rows
-after the first.  Prints each pair's ratio of seconds per step (below 1: this checkout is faster)
-and their median.  Close everything else on the machine first.
+One process of each trains the same job and they take turns of a few steps, so that what else the
+machine does falls on both.  Prints the median of the ratios of two turns (below 1: this checkout is
+faster).  Close everything else first.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,38 +16,97 @@ from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).parents[2]
+# Runs in either checkout, whose `_trainer` may take more arguments.
+TURNS = """
+import os, sys, time, warnings
+warnings.filterwarnings("ignore")
+from pathlib import Path
+from lightning.pytorch.callbacks import Callback
+import hydratron.training.train as training
+from hydratron.launch.worker import torchrun_environment, worker
+
+class Turn(Callback):
+    began = 0.0
+    def on_train_batch_start(self, trainer, module, batch, i):
+        if i % int(sys.argv[2]) == 0:
+            print("turn", time.perf_counter() - self.began, flush=True)
+            sys.stdin.readline() or os._exit(0)
+            self.began = time.perf_counter()
+
+plain = training._trainer
+training._trainer = lambda config, own, *more: plain(config, [*own, Turn()], *more)
+os.environ.update(torchrun_environment(0, 1))
+worker(Path(sys.argv[1]))
+"""
+JOB = (
+    "trainer.max_steps=100000", "trainer.val_every_n_steps=100000", "checkpoint.at_end=false",
+    "launch.threads_per_rank=1", "logger=none", "trainer.peak_flops=1e12", "data.cache_dir=cache",
+)  # fmt: skip
 
 
-def speed(checkout: Path, folder: Path, overrides: list[str]) -> float:
-    """Tokens per second of a job that runs in `folder`."""
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "hydratron.cli", "train", *overrides,
-         f"hydra.run.dir={folder}", "logger=none", "trainer.log_every_n_steps=10",
-         "checkpoint.at_end=false", "data.cache_dir=cache"],
-        env=os.environ | {"PYTHONPATH": str(checkout / "src")},
-        cwd=folder.parent, check=True, capture_output=True,
-    )  # fmt: skip
-    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return median([r["perf/tokens_per_second"] for r in rows if "train/loss" in r][2:])
+class Trainer:
+    """A process that trains in turns."""
+
+    def __init__(self, checkout: Path, folder: Path, steps: int, overrides: list[str]) -> None:
+        environment = os.environ | {"PYTHONPATH": str(checkout / "src")}
+        command = [sys.executable, "-W", "ignore", "-m", "hydratron.cli", "train", *JOB, *overrides]
+        shown = subprocess.run(
+            [*command, "--cfg", "job"], env=environment, cwd=folder.parent, text=True,
+            check=True, capture_output=True,
+        ).stdout  # fmt: skip
+        tokens = subprocess.run(
+            [*command, "--prepare-only"], env=environment, cwd=folder.parent, text=True,
+            check=True, capture_output=True,
+        ).stdout.strip()  # fmt: skip
+        folder.mkdir()
+        found = shown.partition("\n")[2].replace("prepared: null", f"prepared: {tokens}")
+        (folder / "config.yaml").write_text(found)
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TURNS, folder.name, str(steps)], env=environment,
+            cwd=folder.parent, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.answer()
+
+    def answer(self) -> float:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("turn "):
+                return float(line.split()[1])
+        raise SystemExit("a training ended early")
+
+    def turn(self) -> float:
+        """Seconds of the next steps."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        return self.answer()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("other", type=Path, help="a checkout to compare with")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("overrides", nargs="*", help="of the job")
-    arguments = parser.parse_args()
-    job = ["model=gpt_pico", "trainer.max_steps=120", *arguments.overrides]
-    ratios = []
+    parser.add_argument("--turns", type=int, default=60)
+    parser.add_argument("--steps", type=int, default=10, help="of a turn")
+    parser.add_argument("overrides", nargs="*", help="of the job, e.g. model=gpt_pico")
+    given = parser.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as scratch:
-        for number in range(arguments.rounds):
-            found = {
-                name: speed(checkout, Path(scratch) / f"{name}{number}", job)
-                for name, checkout in (("theirs", arguments.other.resolve()), ("ours", HERE))
-            }
-            ratios.append(found["theirs"] / found["ours"])
-            print(f"{number}: {ratios[-1]:.4f} of the other's seconds a step", flush=True)
-    print(f"median {median(ratios):.4f}, from {min(ratios):.4f} to {max(ratios):.4f}")
+        ours, theirs = (
+            Trainer(checkout, Path(scratch) / name, given.steps, given.overrides)
+            for name, checkout in (("ours", HERE), ("theirs", given.other.resolve()))
+        )
+        for trainer in (ours, theirs):
+            trainer.turn()
+        ratios = []
+        for number in range(given.turns):
+            if number % 2:
+                first, second = ours.turn(), theirs.turn()
+            else:
+                second, first = theirs.turn(), ours.turn()
+            ratios.append(first / second)
+        for trainer in (ours, theirs):
+            trainer.process.kill()
+    low, high = sorted(ratios)[len(ratios) // 4], sorted(ratios)[3 * len(ratios) // 4]
+    print(f"{median(ratios):.4f} of the other's time (quartiles {low:.4f} to {high:.4f})")
 
 
 if __name__ == "__main__":

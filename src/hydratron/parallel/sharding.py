@@ -45,12 +45,15 @@ class ParamTable:
 
     def __init__(self, *specs: ParamSpec) -> None:
         self.specs = specs
+        self._known: dict[str, ParamSpec] = {}  # every step asks for every name
 
     def __getitem__(self, name: str) -> ParamSpec:
-        found = [spec for spec in self.specs if re.fullmatch(spec.pattern, name)]
-        if len(found) != 1:
-            raise KeyError(f"{name} matches {len(found)} rows of the parameter table, not one")
-        return found[0]
+        if name not in self._known:
+            found = [spec for spec in self.specs if re.fullmatch(spec.pattern, name)]
+            if len(found) != 1:
+                raise KeyError(f"{name} matches {len(found)} rows of the parameter table, not one")
+            self._known[name] = found[0]
+        return self._known[name]
 
 
 def share(size: int, ranks: int, what: str) -> int:
