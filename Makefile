@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 # `EXTRAS=dev,interop` also compares with megatron-core.
 EXTRAS ?= dev
+# A file's tests share what they prepare, so a file stays with one process; long files come first.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test test-slow parity lint format clean
 
@@ -12,13 +14,13 @@ demo: $(VENV)/.installed  ## Train three sizes at two parallel degrees and open 
 	$(BIN)/hydratron train -m experiment=demo $(ARGS)
 
 test: $(VENV)/.installed-dev  ## Run the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 test-slow: $(VENV)/.installed-dev  ## Run it, and list the 30 slowest tests
-	$(BIN)/python -m pytest --durations=30 --durations-min=0.5 $(ARGS)
+	$(PYTEST) --durations=30 --durations-min=0.5 $(ARGS)
 
 parity: $(VENV)/.installed-dev  ## Every combination of degrees, where `make test` has some
-	$(BIN)/python -m pytest tests/distributed --all $(ARGS)
+	$(PYTEST) tests/distributed --all $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check src tests

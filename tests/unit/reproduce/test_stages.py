@@ -44,7 +44,7 @@ def finish(index: int, status: str) -> None:
     folder = JobFolder(FOLDER / job.name)
     folder.path.mkdir(parents=True)
     dump(job.config, folder.config)
-    provenance = {"overrides": [], "versions": {}}
+    provenance: dict[str, object] = {"overrides": [], "versions": {}}
     write_json(folder.provenance, provenance)
     write_json(folder.result, {"status": status})
 
