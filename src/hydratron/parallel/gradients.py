@@ -66,9 +66,11 @@ def squared_norm(
 def _piece_norms(flat: Tensor) -> Iterator[Tensor]:
     """The norms of consecutive pieces of a vector, fp32."""
     whole = flat.numel() // NORM_PIECE * NORM_PIECE
-    for rows in (flat[:whole].view(-1, NORM_PIECE), flat[whole:].unsqueeze(0)):
-        if rows.numel():
-            yield torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
+    if whole:
+        rows = flat[:whole].view(-1, NORM_PIECE)
+        yield torch.linalg.vector_norm(rows, dim=1, dtype=torch.float32)
+    if whole < flat.numel():
+        yield torch.linalg.vector_norm(flat[whole:].unsqueeze(0), dim=1, dtype=torch.float32)
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterable[list[Tensor]]:

@@ -99,11 +99,16 @@ def record(build: Callable[[], PlannedRank], micro_batches: int) -> Recorded:
         recorder.groups(worker.mesh)
         batch = zeros(worker.config)
         with modules.watching(worker.network):
-            for _ in range(2):
-                recorder.clear()
-                first = len(memory.events)
+            # The step before: it leaves gradients and the optimizer's state.
+            if micro_batches:
                 worker.step(batch, micro_batches)
-                categories |= _held(worker, memory)
+            else:
+                worker.update()
+            categories |= _held(worker, memory)
+            recorder.clear()
+            first = len(memory.events)
+            worker.step(batch, micro_batches)
+            categories |= _held(worker, memory)
     for event in memory.events:
         if event.size > 0:
             kinds = {FORWARD: ACTIVATIONS, RECOMPUTE: RECOMPUTED}

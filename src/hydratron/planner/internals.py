@@ -11,16 +11,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-__all__ = ["FakeStore", "FakeTensorMode", "TorchDispatchMode", "tensors"]
+__all__ = ["FakeStore", "FakeTensor", "FakeTensorMode", "TorchDispatchMode", "tensors"]
 
 # What a GPU's fused attention does, as an operation that tensors on no GPU have too.
 FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+
+ASKS_DEVICE = torch.ops.prim.device.default
 
 
 def tensors(values: Any) -> list[Tensor]:

@@ -62,9 +62,10 @@ class PlannedRank:
             # Nobody knows the numbers of a step without data.
             read=lambda numbers: [0.0] * len(numbers),
         )
-        step([batch] * micro_batches, torch.ones(count, dtype=torch.float64), self._update)
+        step([batch] * micro_batches, torch.ones(count, dtype=torch.float64), self.update)
 
-    def _update(self) -> None:
+    def update(self) -> None:
+        """The optimizer's part of a step."""
         if self.masters is None:
             self.optimizer.step()
             return
