@@ -8,7 +8,7 @@ EXTRAS ?= dev
 # A file's tests share what they prepare, so a file stays with one process; long files come first.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow parity lint format clean
+.PHONY: demo test test-slow parity faults lint format clean
 
 demo: $(VENV)/.installed  ## Train three sizes at two parallel degrees and open the curves
 	$(BIN)/hydratron train -m experiment=demo $(ARGS)
@@ -21,6 +21,9 @@ test-slow: $(VENV)/.installed-dev  ## Run it, and list the 30 slowest tests
 
 parity: $(VENV)/.installed-dev  ## Every combination of degrees, where `make test` has some
 	$(PYTEST) tests/distributed --all $(ARGS)
+
+faults: $(VENV)/.installed-dev  ## Every fault, where `make test` has some
+	$(PYTEST) -m fault --all $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check src tests

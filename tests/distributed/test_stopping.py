@@ -19,6 +19,8 @@ from tests.helpers.prepared import synthetic_prepared
 from tests.helpers.ranks import run_ranks
 from tests.helpers.training import run, series, small_training, train_rank
 
+pytestmark = pytest.mark.fault
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

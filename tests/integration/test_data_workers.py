@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.launch.run import run_job
 from tests.helpers.jobs import TRAINS, descendants, living, position
 from tests.helpers.prepared import synthetic_prepared
+
+pytestmark = pytest.mark.fault
 
 
 def config_in(tmp_path: Path, **trainer: int) -> Config:

@@ -10,6 +10,8 @@ from hydratron.cli import main
 from hydratron.config.load import dump
 from hydratron.config.schema import Config
 
+pytestmark = pytest.mark.fault
+
 FOREIGN = {
     "logs": {"logs/mine.log": "mine"},
     "checkpoints": {"checkpoints/step_00000001/mine": "mine"},

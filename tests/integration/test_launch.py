@@ -29,6 +29,8 @@ from tests.helpers.jobs import (
 )
 from tests.helpers.launchers import launcher_program, python, start_launcher
 
+pytestmark = pytest.mark.fault
+
 KINDS = ("local", "torchrun")
 
 

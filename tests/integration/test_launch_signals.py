@@ -17,6 +17,8 @@ from tests.helpers.jobs import TRAINS, descendants, living, small_config, wait_u
 from tests.helpers.launchers import python, ranks_run, start_launcher
 from tests.helpers.prepared import synthetic_prepared
 
+pytestmark = pytest.mark.fault
+
 COMMAND = """if True:
     import signal, sys
     from hydratron.cli import main

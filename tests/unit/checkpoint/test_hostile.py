@@ -22,6 +22,8 @@ from hydratron.hashing import file_sha256
 from tests.helpers.participants import Run
 from tests.helpers.ranks import RankError, run_ranks
 
+pytestmark = pytest.mark.fault
+
 
 def write(rank: int, ranks: int, path: Path) -> None:
     run = Run(1)

@@ -16,6 +16,8 @@ from hydratron.data.indexed.format import HEADER
 from hydratron.errors import DataError
 from tests.unit.data.indexed.golden import write
 
+pytestmark = pytest.mark.fault
+
 TRIALS = 1000
 
 
