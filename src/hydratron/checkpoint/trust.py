@@ -1,7 +1,7 @@
 """Reading a checkpoint that anybody may have written: nothing in it can run.
 
 Private names of torch.distributed.checkpoint stand in this module alone: `_StorageInfo`, the names
-of its files, and the classes that its `.metadata` pickles.  Tried with torch 2.13.
+of its files, and the classes that its `.metadata` pickles.  Tried with torch 2.11 and 2.13.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the planner takes from torch that torch does not promise to keep; tried with 2.13.0.
+"""What the planner takes from torch that torch does not promise; tried with 2.11 and 2.13.
 
 Tensors without data, collectives that send nothing, every call below autograd, what autograd is at,
 and the identity of a storage have no public name.  `tests/unit/planner/test_internals.py` says

@@ -56,7 +56,9 @@ def test_a_recomputed_layer_keeps_its_input() -> None:
 def real_peak(config: Config, vocab_size: int) -> int:
     """The most bytes that torch's CPU allocator has given out at a time in a second real step."""
     mesh = Mesh()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+    # One cycle; torch 2.11 warns unless it is told to keep the events of all.
+    on = [ProfilerActivity.CPU]
+    with profile(activities=on, profile_memory=True, acc_events=True) as profiled:
         worker = planned_rank(config, vocab_size, mesh, RandomStreams(1))
         initialize(worker.network, worker.table, 1, mesh.tensor, vocab_size)
         batch = zeros(config)
