@@ -75,12 +75,12 @@ def named_options(
 
 
 def _package(group: str, file: Path | None) -> str:
-    header = PACKAGE.search(file.read_text()) if file is not None else None
+    header = PACKAGE.search(file.read_text(encoding="utf-8")) if file is not None else None
     return header.group(1) if header else group.replace("/", ".")
 
 
 def _global_keys(file: Path | None, folders: Sequence[Path]) -> list[str]:
-    content = yaml.safe_load(file.read_text()) if file is not None else None
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None else None
     content = content if isinstance(content, dict) else {}
     chosen = {}
     for entry in content.pop("defaults", []):

@@ -28,7 +28,7 @@ from hydratron.data.progress import LateProgress
 from hydratron.data.samples.split import split_bounds
 from hydratron.errors import DataError, Problem
 from hydratron.hashing import file_sha256, json_sha256
-from hydratron.job import write_json
+from hydratron.job import write_json, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +143,7 @@ def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> 
             one.manifest.vocab_size,
             one.manifest.eod,
             made_by["sha256"],
-            (one.prefix.parent / TOKENIZER).read_text(),
+            (one.prefix.parent / TOKENIZER).read_text(encoding="utf-8"),
         )
         if asked is None:
             asked = own
@@ -200,7 +200,7 @@ def _write(cache: Path, content: dict[str, Any], tokenizer: str) -> Path:
             # Another process may have just made the same one.
             if not (folder / SELECTION).is_file():
                 with replacing(folder) as building:
-                    (building / TOKENIZER).write_text(tokenizer)
+                    write_text(building / TOKENIZER, tokenizer)
                     write_json(building / SELECTION, content)
     except OSError as error:
         _refuse("data.cache_dir", str(cache), f"cannot be written: {error.strerror or error}")

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from hydratron.data.folders import replacing
 from hydratron.hashing import json_sha256
+from hydratron.job import write_json
 
 Arrays = dict[str, npt.NDArray[Any]]
 CONTENT = "content.json"
@@ -52,7 +53,7 @@ def fingerprint(values: npt.NDArray[Any]) -> str:
 def _read(entry: Path) -> Arrays | None:
     """The arrays of a whole entry; None when it is missing, cut or of other shapes."""
     try:
-        shapes = json.loads((entry / CONTENT).read_text())["arrays"]
+        shapes = json.loads((entry / CONTENT).read_text(encoding="utf-8"))["arrays"]
         arrays = {name: _map(entry / f"{name}.npy") for name in shapes}
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
@@ -70,7 +71,7 @@ def _write(entry: Path, identity: Mapping[str, Any], arrays: Arrays) -> Arrays:
         for name, values in arrays.items():
             np.save(building / f"{name}.npy", values, allow_pickle=False)
         content = {"identity": identity, "arrays": _shapes(arrays)}
-        (building / CONTENT).write_text(json.dumps(content, indent=2) + "\n")
+        write_json(building / CONTENT, content)
     # Mapped, so that processes share the pages and what was built can be freed.
     return _read(entry) or arrays
 
