@@ -18,6 +18,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from hydratron.data.folders import replacing
+from hydratron.data.mapped import mapped_npy
 from hydratron.hashing import json_sha256
 from hydratron.job import write_json
 
@@ -54,16 +55,10 @@ def _read(entry: Path) -> Arrays | None:
     """The arrays of a whole entry; None when it is missing, cut or of other shapes."""
     try:
         shapes = json.loads((entry / CONTENT).read_text(encoding="utf-8"))["arrays"]
-        arrays = {name: _map(entry / f"{name}.npy") for name in shapes}
+        arrays = {name: mapped_npy(entry / f"{name}.npy") for name in shapes}
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return arrays if _shapes(arrays) == shapes else None
-
-
-def _map(path: Path) -> npt.NDArray[Any]:
-    # A plain array over the map: slicing np.memmap itself is several times slower.
-    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped.view(np.ndarray)
 
 
 def _write(entry: Path, identity: Mapping[str, Any], arrays: Arrays) -> Arrays:
