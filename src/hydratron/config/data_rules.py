@@ -72,8 +72,11 @@ def _blend(config: Config) -> Iterator[Problem]:
     elif data.weights and len(data.weights) != len(data.paths):
         expected = f"one for each of the {len(data.paths)} data.paths, or none"
         yield Problem("data.weights", data.weights, expected)
-    if not all(math.isfinite(weight) and weight > 0 for weight in data.weights):
-        yield Problem("data.weights", data.weights, "every weight must be above 0")
+    positive = all(0 < weight < math.inf for weight in data.weights)
+    # A sum that overflows makes every share 0, and a set that is far heavier that of the others.
+    if not positive or not all(weight / sum(data.weights) for weight in data.weights):
+        expected = "every weight must be above 0, and so must its share of their sum; e.g. [0.7,0.3]"
+        yield Problem("data.weights", data.weights, expected)
 
 
 def _tokenizer(config: Config) -> Iterator[Problem]:

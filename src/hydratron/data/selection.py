@@ -64,7 +64,7 @@ def select(data: DataConfig, tokenizer: TokenizerConfig, *, sentences: bool) -> 
     for one in sets:
         _check_level(one, key, sentences)
     vocabulary = _vocabulary(sets, tokenizer, key)
-    parts = _parts(sets, data.split, data.weights, sentences)
+    parts = _parts(sets, data.split, data.weights, sentences, key)
     splits = {
         name: [_described(one, part) for one, part in zip(sets, parts[name], strict=True)]
         for name in SPLITS
@@ -157,7 +157,7 @@ def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> 
 
 
 def _parts(
-    sets: Sequence[TokenSet], split: str, weights: Sequence[float], sentences: bool
+    sets: Sequence[TokenSet], split: str, weights: Sequence[float], sentences: bool, key: str
 ) -> dict[str, list[Part]]:
     """Of each split the parts of its sets; without weights each weighs as its training tokens."""
     bounds = []
@@ -175,6 +175,11 @@ def _parts(
             for one, bound, weight in zip(sets, bounds, given, strict=True)
         ]
 
+    for at, name in enumerate(SPLITS):
+        for one, part in zip(sets, parts(at, [1.0] * len(sets)), strict=True):
+            if not part.tokens:
+                expected = f"its {name} documents have no tokens; leave it out or change data.split"
+                _refuse(key, one.place, expected)
     given = weights or [part.tokens for part in parts(0, [1.0] * len(sets))]
     return {name: parts(at, given) for at, name in enumerate(SPLITS)}
 
