@@ -120,6 +120,8 @@ def _prepare(args: argparse.Namespace) -> int:
         ),
         progress=True,
     )
+    if outcome.note:
+        complain(outcome.note)
     entries = outcome.manifest.datasets.values()
     documents = sum(entry.documents for entry in entries)
     sequences = sum(entry.sequences for entry in entries)

@@ -105,12 +105,22 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     folders: dict[str, str] = {}
     opened: dict[str, Corpus] = {}
     problems: dict[str, Problem] = {}
+    told: set[str] = set()
+
+    def tell(note: str) -> None:
+        """Once, however many tokenizers the jobs have."""
+        if note not in told:
+            told.add(note)
+            complain(note)
+
     for config in configs:
         key = _data_key(config)
         if key not in folders:
             given = config.data.prepared
             tokens = config.data, config.tokenizer
-            folders[key] = given or str(prepare(*tokens, sentences=config.sentences, progress=True))
+            folders[key] = given or str(
+                prepare(*tokens, sentences=config.sentences, progress=True, tell=tell)
+            )
             opened[key] = open_corpus(folders[key])
         corpus = opened[key]
         found = requirements.problems(corpus, config)

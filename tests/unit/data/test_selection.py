@@ -138,8 +138,7 @@ def test_a_set_without_tokens_is_refused(
     empty = prepared_folder(tmp_path / "b", {"text_document": [[[]]] * 20}, 300)
     answer = refused(blend(tmp_path, folder, empty, weights=weights), PREPARED)
     assert answer == (
-        f"data.paths={empty}: its train documents have no tokens; "
-        "leave it out or change data.split"
+        f"data.paths={empty}: its train documents have no tokens; leave it out or change data.split"
     )
 
 

@@ -16,7 +16,8 @@ from hydratron.data.preparer.existing import check_output, describe, is_prepared
 from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
 from hydratron.data.progress import LateProgress
 from hydratron.data.text import next_boundary
-from hydratron.data.text.files import InputFile, find_files
+from hydratron.data.text.files import InputFile
+from hydratron.data.text.finding import find_files
 from hydratron.data.text.sentences import splitter
 from hydratron.data.text.sources import read_pieces
 from hydratron.data.tokenizer import Tokenizer
@@ -41,13 +42,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The manifest of the folder, and what was read for it: nothing when it was there already."""
+    """The manifest of the folder, and what was read for it: nothing when it was there already.
+
+    `note` is a line about what lies in the input and is not read.
+    """
 
     manifest: Manifest
     built: bool
     bytes: int = 0
     seconds: float = 0.0
     dropped: int = 0
+    note: str = ""
 
 
 def prepare_files(request: Request, progress: bool) -> Outcome:
@@ -59,7 +64,8 @@ def prepare_files(request: Request, progress: bool) -> Outcome:
     begin = time.monotonic()
     output = request.output.expanduser().absolute()
     try:
-        files = find_files(request.inputs, "INPUT")
+        searched = find_files(request.inputs, "INPUT")
+        files, note = searched.files, searched.note
         _check_keys(files, request.keys)
         opened = open_tokenizer(request.tokenizer)
         settings = _settings(request, opened)
@@ -67,14 +73,14 @@ def prepare_files(request: Request, progress: bool) -> Outcome:
             check_output(output, force=False)
         with LateProgress(progress) as bar, locked(output, bar):
             if found := same(output, settings, files, bar):
-                return Outcome(found, built=False)
+                return Outcome(found, built=False, note=note)
             check_output(output, request.force)
             with replacing(output) as building:
                 built = _build(request, opened, settings, files, building, bar)
     except OSError as error:
         expected = f"cannot be written: {error.strerror or error}"
         raise DataError([Problem("--output", output, expected)]) from error
-    return replace(built, seconds=time.monotonic() - begin)
+    return replace(built, seconds=time.monotonic() - begin, note=note)
 
 
 def _check_keys(files: Sequence[InputFile], keys: Sequence[str]) -> None:
