@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 
-
 from hydratron.config.schema import Config
 from hydratron.errors import Problem
 
