@@ -40,7 +40,9 @@ def run(argv: Sequence[str]) -> int:
         return 0
     from hydratron.config.plan import plan
     from hydratron.config.planning import refuse_sections
+    from hydratron.config.texts import as_typed
 
+    args.overrides = as_typed(args.overrides)
     refuse_sections(args.overrides)
     planned = plan(args.overrides, args.multirun)
     if args.cfg:

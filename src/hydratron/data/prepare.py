@@ -61,7 +61,7 @@ def prepare(
     }
     if sentences:
         identity["sentences"] = {"language": ENGLISH, "found_by": splitter()}
-    cache = Path(data.cache_dir).expanduser().absolute()
+    cache = Path(data.cache_dir).absolute()
     folder = cache / json_sha256(identity)[:16]
     if _usable(folder):
         return folder

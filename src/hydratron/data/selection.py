@@ -80,12 +80,12 @@ def select(data: DataConfig, tokenizer: TokenizerConfig, *, sentences: bool) -> 
         "splits": splits,
         "identity": identity | {"tokenizer": vocabulary.sha256, "sentences": sentences},
     }
-    return _write(Path(data.cache_dir).expanduser().absolute(), content, vocabulary.file)
+    return _write(Path(data.cache_dir).absolute(), content, vocabulary.file)
 
 
 def find(place: str, key: str) -> TokenSet:
     """The token set that a user names by its folder or its prefix; DataError when there is none."""
-    path = Path(place).expanduser().absolute()
+    path = Path(place).absolute()
     if path.suffix in (".bin", ".idx") and path.is_file():
         path = path.with_suffix("")
     if path.is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -62,7 +63,7 @@ def prepare_files(request: Request, progress: bool) -> Outcome:
     DataError, whose keys are those of the command line.
     """
     begin = time.monotonic()
-    output = request.output.expanduser().absolute()
+    output = request.output.absolute()
     try:
         searched = find_files(request.inputs, "INPUT")
         files, note = searched.files, searched.note
@@ -99,11 +100,11 @@ def open_tokenizer(spec: str) -> Tokenizer | None:
     kind, _, path = spec.partition(":")
     try:
         if kind in OPENERS:
-            return OPENERS[kind](path)
+            return OPENERS[kind](os.path.expanduser(path))
         if spec in TRAINERS:
             return None
-        if Path(spec).expanduser().is_file():
-            return Tokenizer.load(Path(spec).expanduser())
+        if (file := Path(os.path.expanduser(spec))).is_file():
+            return Tokenizer.load(file)
     except DataError as error:
         raise DataError(
             [replace(p, key="--tokenizer", value=spec) for p in error.problems]

@@ -50,7 +50,7 @@ def open_gpt2(path: str | None) -> Tokenizer:
     if not path:
         refuse_path("null", f"tokenizer=gpt2 needs {expected}")
     try:
-        files = gpt2_files(Path(path).expanduser())
+        files = gpt2_files(Path(path))
         if len(files) == 1:
             return Tokenizer.load(files[0])
         inner = _byte_level(models.BPE.from_file(*map(str, files)))

@@ -122,7 +122,7 @@ def open_bert(path: str | None) -> Tokenizer:
     if not path:
         refuse_path("null", f"tokenizer=bert needs {expected}")
     try:
-        file = _bert_file(Path(path).expanduser())
+        file = _bert_file(Path(path))
         if file.suffix == ".json":
             tokenizer = Tokenizer.load(file)
         else:
