@@ -58,7 +58,7 @@ BARE = ("hydratron.launch.worker", "hydratron.training.train", "hydratron.config
 
 
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -96,9 +96,40 @@ def test_models_know_no_process_groups() -> None:
     ids=lambda p: str(p.relative_to(ROOT)),
 )
 def test_files_are_short(path: Path) -> None:
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 300
     assert max(map(len, lines), default=0) <= 100
+
+
+def texts_of_the_locale(tree: ast.AST) -> Iterator[int]:
+    """Lines that read or write text without saying its encoding, which the locale then decides."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call):
+            continue
+        said = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        place, _, name = ast.unparse(call.func).rpartition(".")
+        if name in ("open", "fdopen"):
+            modes = [*map(ast.unparse, call.args), said.get("mode", "")]
+            binary = any(re.fullmatch(r"'[rwax+]*b\+?'", mode) for mode in modes)
+            # Without a mode: numbers for the first, `rb` for the others.
+            texts = not binary and f"{place}.{name}" not in ("os.open", "gzip.open", "lzma.open")
+        else:
+            texts = name in ("read_text", "write_text") and bool(place)
+            texts |= "True" in (said.get("text"), said.get("universal_newlines"))
+        if texts and "encoding" not in said:
+            yield call.lineno
+
+
+def test_a_text_without_encoding_is_seen() -> None:
+    seen = "open(p)\np.open('a')\nos.fdopen(h, 'w')\np.read_text()\nrun(c, text=True)"
+    assert len(list(texts_of_the_locale(ast.parse(seen)))) == 5
+    passed = "open(p, 'rb')\nos.open(p, 0)\nwrite_text(p, t)\np.open(encoding='utf-8')"
+    assert not list(texts_of_the_locale(ast.parse(passed)))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_every_text_file_is_utf8(path: Path) -> None:
+    assert not list(texts_of_the_locale(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 @pytest.mark.parametrize("module", BARE)
@@ -111,7 +142,7 @@ def test_a_bare_machine_can_run_a_job(module: str) -> None:
 
 
 def test_every_path_that_the_readme_names_exists() -> None:
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:src|conf|experiments|tests|docs|\.ci)/[\w./-]*)`", text))
     named |= {t for t in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in t}
     assert len(named) > 5

@@ -232,7 +232,7 @@ def test_data_is_prepared_once_for_each_tokenizer(
 ) -> None:
     asked: list[int] = []
 
-    def prepare(data: object, tokenizer: Any, sentences: bool, progress: bool) -> Path:
+    def prepare(data: object, tokenizer: Any, sentences: bool, **told: object) -> Path:
         asked.append(tokenizer.vocab_size)
         return elsewhere / str(tokenizer.vocab_size)
 

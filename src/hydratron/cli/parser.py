@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hydratron.job import SIGNALLED
@@ -27,6 +29,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"hydratron: {message} (see {self.prog} --help)\n")
+
+
+def path(text: str) -> Path:
+    """A path of the command line; the shell leaves the ~ of `--output=~/tokens` alone."""
+    return Path(os.path.expanduser(text))
 
 
 def complain(*lines: str) -> None:

@@ -41,8 +41,9 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.config.planning import plan_overrides
     from hydratron.config.task import Task
     from hydratron.config.task import run as run_task
+    from hydratron.config.texts import as_typed
 
-    overrides = plan_overrides(args.overrides)
+    overrides = plan_overrides(as_typed(args.overrides))
     planned = plan(overrides, args.multirun)
     before(planned, VERB)
     folder = claim(planned)

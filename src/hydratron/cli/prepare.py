@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydratron.cli.parser import Parser, complain
+from hydratron.cli.parser import Parser, complain, path
 
 ABOUT = """\
 Text to tokens in Megatron-LM's .bin/.idx format, once for all jobs and on all cores.
@@ -53,9 +54,15 @@ def build_parser() -> Parser:
         description=ABOUT,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders of text")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=os.path.expanduser,
+        metavar="INPUT",
+        help="files and folders of text",
+    )
     add = parser.add_argument
-    add("--output", type=Path, metavar="DIR", help="the folder to write")
+    add("--output", type=path, metavar="DIR", help="the folder to write")
     add("--tokenizer", default="bpe", metavar="SPEC", help=SPEC)
     add(
         "--vocab-size",
@@ -120,6 +127,8 @@ def _prepare(args: argparse.Namespace) -> int:
         ),
         progress=True,
     )
+    if outcome.note:
+        complain(outcome.note)
     entries = outcome.manifest.datasets.values()
     documents = sum(entry.documents for entry in entries)
     sequences = sum(entry.sequences for entry in entries)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydratron.cli.parser import Parser, complain
+from hydratron.cli.parser import Parser, complain, path
 from hydratron.errors import HydratronError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ABOUT = (
 
 def build_parser() -> Parser:
     parser = Parser(prog="hydratron report", description=ABOUT)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or jobs")
+    parser.add_argument("folders", nargs="+", type=path, metavar="FOLDER", help="sweeps or jobs")
     live = "write the page anew while jobs run, until all have ended or Ctrl-C"
     parser.add_argument("--live", action="store_true", help=live)
     wandb = "then save the same panels as a new workspace in the runs' W&B project"

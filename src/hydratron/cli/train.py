@@ -40,7 +40,9 @@ def run(argv: Sequence[str]) -> int:
         return 0
     from hydratron.config.plan import plan
     from hydratron.config.planning import refuse_sections
+    from hydratron.config.texts import as_typed
 
+    args.overrides = as_typed(args.overrides)
     refuse_sections(args.overrides)
     planned = plan(args.overrides, args.multirun)
     if args.cfg:
@@ -105,12 +107,22 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     folders: dict[str, str] = {}
     opened: dict[str, Corpus] = {}
     problems: dict[str, Problem] = {}
+    told: set[str] = set()
+
+    def tell(note: str) -> None:
+        """Once, however many tokenizers the jobs have."""
+        if note not in told:
+            told.add(note)
+            complain(note)
+
     for config in configs:
         key = _data_key(config)
         if key not in folders:
             given = config.data.prepared
             tokens = config.data, config.tokenizer
-            folders[key] = given or str(prepare(*tokens, sentences=config.sentences, progress=True))
+            folders[key] = given or str(
+                prepare(*tokens, sentences=config.sentences, progress=True, tell=tell)
+            )
             opened[key] = open_corpus(folders[key])
         corpus = opened[key]
         found = requirements.problems(corpus, config)

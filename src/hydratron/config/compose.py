@@ -28,6 +28,7 @@ from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
 from hydratron.config.resume import config_file, merge, named_options
 from hydratron.config.schema import Config
+from hydratron.config.texts import at_home
 from hydratron.errors import ConfigError, HydratronError, Problem
 
 CONFIG_NAME = "config"
@@ -87,7 +88,7 @@ def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequen
     except OmegaConfBaseException as error:
         raise explained(error) from None
     assert isinstance(content, dict)
-    config = from_dict({str(key): value for key, value in content.items()})
+    config = at_home(from_dict({str(key): value for key, value in content.items()}))
     if config.resume is None or not config_file(Path(config.resume)).exists():
         return config
     chosen, keys = {}, []

@@ -14,6 +14,7 @@ class Marks(TypedDict, total=False):
     bookkeeping: bool  # where files go and how processes start: changes nothing that is learned
     distinct: bool  # bookkeeping, but with another value it is another job
     derived: bool  # follows from other options: no difference between jobs
+    path: bool  # a file or a folder, or several: a leading ~ is the home folder
     size: bool  # set by the model's size; the model's other options are variants
     axis: str  # the degree of a parallel axis, which has these letters in labels
     per_degree: bool  # belongs to the parallel degree, though it is none

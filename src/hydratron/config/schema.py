@@ -65,9 +65,12 @@ class DataConfig:
         None,
         "text: a .txt, .jsonl (also .gz .xz .zst) or .parquet file, or a folder of them; "
         "indexed: a folder of `hydratron prepare`, or the PREFIX of Megatron's .bin and .idx",
+        path=True,
     )
     text_key: str = option("text", "text: the key or column of the text")
-    paths: list[str] = option([], "blend: the sets, each like data.path")  # noqa: RUF009
+    paths: list[str] = option(  # noqa: RUF009
+        [], "blend: the sets, each like data.path", path=True
+    )
     weights: list[float] = option(  # noqa: RUF009
         [], "blend: the share of samples from each set; [] means by its tokens"
     )
@@ -80,13 +83,17 @@ class DataConfig:
         0, "processes per rank that read samples ahead; 0 reads within the step", minimum=0
     )
     cache_dir: str = option(
-        "outputs/cache", "where prepared tokens are kept and found again", bookkeeping=True
+        "outputs/cache",
+        "where prepared tokens are kept and found again",
+        bookkeeping=True,
+        path=True,
     )
     prepared: str | None = option(
         None,
         "folder of prepared tokens; filled in before the ranks start",
         bookkeeping=True,
         derived=True,
+        path=True,
     )
 
 
@@ -108,6 +115,7 @@ class TokenizerConfig:
         None,
         "gpt2: folder with encoder.json and vocab.bpe; bert: vocab.txt or its folder; "
         "either: a tokenizer.json",
+        path=True,
     )
 
 
@@ -209,7 +217,7 @@ class LoggerConfig:
     project: str = option("hydratron", "W&B project")
     entity: str | None = option(None, "W&B user or team; null means the default of the login")
     tags: list[str] = option([], "W&B tags of every run")  # noqa: RUF009
-    save_dir: str = option("outputs", "folder that holds wandb/")
+    save_dir: str = option("outputs", "folder that holds wandb/", path=True)
 
 
 @dataclass
@@ -250,7 +258,11 @@ class Config:
     )  # fmt: skip
     seed: int = option(1234, "weights, sample order and dropout", minimum=0, maximum=2**32 - 1)
     resume: str | None = option(
-        None, "a job folder or a checkpoint to go on from", bookkeeping=True, distinct=True
+        None,
+        "a job folder or a checkpoint to go on from",
+        bookkeeping=True,
+        distinct=True,
+        path=True,
     )
 
     @property

@@ -6,7 +6,7 @@ gives another folder, and moved or copied files give the same one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,26 @@ from hydratron.hashing import json_sha256
 
 
 def prepare(
-    data: DataConfig, tokenizer: TokenizerConfig, *, sentences: bool = False, progress: bool
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    *,
+    sentences: bool = False,
+    progress: bool,
+    tell: Callable[[str], object] = lambda note: None,
 ) -> Path:
     """The absolute path of a job's tokens in `data.cache_dir`, built when they are not there.
 
     Tokens that exist already, `data=indexed` and `data=blend`, are only selected from.  Any number
     of processes may ask at once: one builds, the others wait.  A build that is cut off leaves no
     folder.  `sentences` makes each sentence a sequence, without `eod`, as BERT needs.  `progress`
-    allows a bar on standard error.  Raises DataError.
+    allows a bar on standard error; `tell` hears what lies beside the text and is not read.  Raises
+    DataError.
     """
     if data.source in ("indexed", "blend"):
         return select(data, tokenizer, sentences=sentences)
     source = open_source(data)
+    if source.note:
+        tell(f"{source.place}: {source.note}")
     opener = OPENERS.get(tokenizer.kind)
     opened = opener(tokenizer.path) if opener else None
     identity: dict[str, Any] = {
@@ -53,7 +61,7 @@ def prepare(
     }
     if sentences:
         identity["sentences"] = {"language": ENGLISH, "found_by": splitter()}
-    cache = Path(data.cache_dir).expanduser().absolute()
+    cache = Path(data.cache_dir).absolute()
     folder = cache / json_sha256(identity)[:16]
     if _usable(folder):
         return folder

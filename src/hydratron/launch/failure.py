@@ -71,7 +71,7 @@ def _first(folder: JobFolder, failure: dict[str, Any]) -> bool:
         return False
     handle, temporary = tempfile.mkstemp(dir=folder.path, prefix=".failure.")
     try:
-        with os.fdopen(handle, "w") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(json.dumps(failure, indent=2) + "\n")
         os.chmod(temporary, 0o644)
         os.link(temporary, folder.failure)

@@ -29,7 +29,7 @@ class MetricsWriter:
         self.path, self.loggers = path, list(loggers)
 
     def write(self, row: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             content = {key: finite(value) for key, value in row.items()}
             file.write(json.dumps(content, allow_nan=False) + "\n")
         for logger in list(self.loggers):

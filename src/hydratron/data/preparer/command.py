@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from hydratron.data.preparer.existing import check_output, describe, is_prepared
 from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
 from hydratron.data.progress import LateProgress
 from hydratron.data.text import next_boundary
-from hydratron.data.text.files import InputFile, find_files
+from hydratron.data.text.files import InputFile
+from hydratron.data.text.finding import find_files
 from hydratron.data.text.sentences import splitter
 from hydratron.data.text.sources import read_pieces
 from hydratron.data.tokenizer import Tokenizer
@@ -41,13 +43,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The manifest of the folder, and what was read for it: nothing when it was there already."""
+    """The manifest of the folder, and what was read for it: nothing when it was there already.
+
+    `note` is a line about what lies in the input and is not read.
+    """
 
     manifest: Manifest
     built: bool
     bytes: int = 0
     seconds: float = 0.0
     dropped: int = 0
+    note: str = ""
 
 
 def prepare_files(request: Request, progress: bool) -> Outcome:
@@ -57,9 +63,10 @@ def prepare_files(request: Request, progress: bool) -> Outcome:
     DataError, whose keys are those of the command line.
     """
     begin = time.monotonic()
-    output = request.output.expanduser().absolute()
+    output = request.output.absolute()
     try:
-        files = find_files(request.inputs, "INPUT")
+        searched = find_files(request.inputs, "INPUT")
+        files, note = searched.files, searched.note
         _check_keys(files, request.keys)
         opened = open_tokenizer(request.tokenizer)
         settings = _settings(request, opened)
@@ -67,14 +74,14 @@ def prepare_files(request: Request, progress: bool) -> Outcome:
             check_output(output, force=False)
         with LateProgress(progress) as bar, locked(output, bar):
             if found := same(output, settings, files, bar):
-                return Outcome(found, built=False)
+                return Outcome(found, built=False, note=note)
             check_output(output, request.force)
             with replacing(output) as building:
                 built = _build(request, opened, settings, files, building, bar)
     except OSError as error:
         expected = f"cannot be written: {error.strerror or error}"
         raise DataError([Problem("--output", output, expected)]) from error
-    return replace(built, seconds=time.monotonic() - begin)
+    return replace(built, seconds=time.monotonic() - begin, note=note)
 
 
 def _check_keys(files: Sequence[InputFile], keys: Sequence[str]) -> None:
@@ -93,11 +100,11 @@ def open_tokenizer(spec: str) -> Tokenizer | None:
     kind, _, path = spec.partition(":")
     try:
         if kind in OPENERS:
-            return OPENERS[kind](path)
+            return OPENERS[kind](os.path.expanduser(path))
         if spec in TRAINERS:
             return None
-        if Path(spec).expanduser().is_file():
-            return Tokenizer.load(Path(spec).expanduser())
+        if (file := Path(os.path.expanduser(spec))).is_file():
+            return Tokenizer.load(file)
     except DataError as error:
         raise DataError(
             [replace(p, key="--tokenizer", value=spec) for p in error.problems]

@@ -19,6 +19,7 @@ from hydratron.data.tokenizer.tokenizer import (
     refuse_path,
     refuse_size,
 )
+from hydratron.data.tokenizer.training import train
 
 GPT2_FILES = ("encoder.json", "vocab.bpe")
 
@@ -34,7 +35,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    inner.train_from_iterator(texts, trainer)
+    train(inner, texts, trainer)
     # After the training, which numbers its own entries from 0.
     inner.add_special_tokens([END_OF_TEXT])
     tokenizer = Tokenizer(inner)
@@ -49,7 +50,7 @@ def open_gpt2(path: str | None) -> Tokenizer:
     if not path:
         refuse_path("null", f"tokenizer=gpt2 needs {expected}")
     try:
-        files = gpt2_files(Path(path).expanduser())
+        files = gpt2_files(Path(path))
         if len(files) == 1:
             return Tokenizer.load(files[0])
         inner = _byte_level(models.BPE.from_file(*map(str, files)))

@@ -20,6 +20,7 @@ from hydratron.data.tokenizer.tokenizer import (
     refuse_path,
     refuse_size,
 )
+from hydratron.data.tokenizer.training import bounded, train
 
 UNKNOWN = "[UNK]"
 SPECIAL = (PAD, UNKNOWN, CLS, SEP, MASK)
@@ -35,7 +36,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
     Deterministic.  Raises DataError when the texts give fewer entries or have more characters.
     """
-    words = _words(texts)
+    words = _words(bounded(texts))
     start = [*SPECIAL, *_alphabet(words)]
     if len(start) > vocab_size:
         refuse_size(vocab_size, f"the characters of the text take {len(start)} entries")
@@ -50,7 +51,8 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     known = set(start)
-    inner.train_from_iterator(
+    train(
+        inner,
         (
             text
             for word, count in words.items()
@@ -120,7 +122,7 @@ def open_bert(path: str | None) -> Tokenizer:
     if not path:
         refuse_path("null", f"tokenizer=bert needs {expected}")
     try:
-        file = _bert_file(Path(path).expanduser())
+        file = _bert_file(Path(path))
         if file.suffix == ".json":
             tokenizer = Tokenizer.load(file)
         else:
