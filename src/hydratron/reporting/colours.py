@@ -12,7 +12,7 @@ import numpy as np
 
 from hydratron.config.keys import carries
 from hydratron.reporting.differences import variants, varying
-from hydratron.reporting.formats import setting
+from hydratron.reporting.formats import setting, settings
 from hydratron.reporting.records import Run
 
 DASHES = ("solid", "7px,4px", "2px,3px", "9px,3px,2px,3px", "14px,4px", "5px,2px")
@@ -98,10 +98,9 @@ def _by_value(key: str, runs: Sequence[Run]) -> Colouring:
     numbers = all(_is_number(value) for value in values)
     distinct = {json.dumps(v, sort_keys=True, default=str): v for v in values}.values()
     ordered = sorted(distinct, key=lambda v: (v is not None, *_rank(v)))
-    # Numbers that read alike are told apart by all their digits.
-    short = len({setting(v) for v in ordered}) == len(ordered)
-    show = setting if short else json.dumps
-    return _colouring(key, [show(v) for v in values], [show(v) for v in ordered], scale=numbers)
+    labels = settings(ordered)
+    text = dict(zip(map(json.dumps, ordered), labels, strict=True))
+    return _colouring(key, [text[json.dumps(v)] for v in values], labels, scale=numbers)
 
 
 def _rank(value: Any) -> tuple[float, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,17 @@ def setting(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(setting(v) for v in value) + "]"
     return str(value)
+
+
+def signed(value: float) -> str:
+    """A difference of losses with its sign: +0.1230, and +2.1e-05 below a thousandth."""
+    return f"{value:+.1e}" if 0 < abs(value) < 1e-3 else f"{value:+.4f}"
+
+
+def settings(values: Sequence[Any]) -> list[str]:
+    """Distinct values as `setting` writes them; with all their digits where they read alike."""
+    short = [setting(value) for value in values]
+    return short if len(set(short)) == len(short) else [json.dumps(value) for value in values]
 
 
 def cell(value: Any) -> Any:

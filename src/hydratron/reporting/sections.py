@@ -13,7 +13,7 @@ from hydratron.job import flatten
 from hydratron.reporting.colours import Colouring, Style
 from hydratron.reporting.crossing import default_target
 from hydratron.reporting.differences import shared, short_columns
-from hydratron.reporting.findings import findings
+from hydratron.reporting.findings import SHOWN, findings
 from hydratron.reporting.formats import MISSING, count, loss, setting
 from hydratron.reporting.metrics import OTHER, PERFORMANCE, RANKED, TRAINING, Metric, rank
 from hydratron.reporting.records import BROKEN, Run
@@ -21,7 +21,6 @@ from hydratron.reporting.tables import by_validation_loss, outcomes, tokens_reac
 
 MARKS = {True: ("good", "✓"), False: ("bad", "✗"), None: ("", "·")}
 
-FINDINGS_SHOWN = 12
 SEED_SWITCH = """<fieldset id="seeds"><legend>show</legend>
 <label><input type="radio" name="seeds" value="runs" checked><span>runs</span></label>
 <label><input type="radio" name="seeds" value="mean"><span>mean over seeds</span></label>
@@ -50,7 +49,7 @@ def finding_list(runs: Sequence[Run]) -> str:
         items.append(f'<li><span class="mark {kind}">{mark}</span><span>{text}</span></li>')
     if not items:
         return ""
-    first, more = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
+    first, more = items[:SHOWN], items[SHOWN:]
     html = f'<ul class="findings">{"".join(first)}</ul>'
     if more:
         rest = f'<ul class="findings">{"".join(more)}</ul>'

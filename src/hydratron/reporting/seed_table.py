@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from html import escape
 
 from hydratron.reporting.crossing import default_target, tokens_to_loss
-from hydratron.reporting.differences import short_columns
+from hydratron.reporting.differences import SEED, short_columns
 from hydratron.reporting.estimate import estimate
 from hydratron.reporting.formats import MISSING, count, loss
 from hydratron.reporting.metrics import POSITION, RANKED, rank
 from hydratron.reporting.records import Run
-from hydratron.reporting.seeds import SEED, Seeds, interval
+from hydratron.reporting.seeds import Seeds, interval
 from hydratron.reporting.tables import outcomes
 
 

@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hydratron.reporting.differences import groups, short_columns
+from hydratron.reporting.differences import SEED, groups, short_columns
 from hydratron.reporting.estimate import Estimate, estimate
 from hydratron.reporting.formats import MISSING
 from hydratron.reporting.records import BROKEN, Run
-
-SEED = frozenset({"seed"})
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from hydratron.config.keys import carries, marked
 from hydratron.reporting.curves import WINDOWS, logged
-from hydratron.reporting.differences import varying
+from hydratron.reporting.differences import SEED, varying
 from hydratron.reporting.metrics import RANKED, ROWS, Metric
 from hydratron.reporting.records import Run
-from hydratron.reporting.seeds import SEED, seed_groups
+from hydratron.reporting.seeds import seed_groups
 from hydratron.reporting.tables import results
 
 with warnings.catch_warnings():

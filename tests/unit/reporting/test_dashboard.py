@@ -172,15 +172,17 @@ def test_one_seed_has_no_switch_and_one_variant_no_choice(tmp_path: Path) -> Non
 
 
 def test_many_findings_are_folded(tmp_path: Path) -> None:
-    for seed in range(14):
-        for name in ("gpt_pico", "gpt_nano"):
-            cfg = config(NANO if name == "gpt_nano" else PICO, seed=seed)
-            write_job(tmp_path / "s" / f"{name}{seed}", cfg, rows(cfg, 20))
+    for samples in range(1, 14):
+        for model in (PICO, NANO):
+            cfg = config(model)
+            cfg = replace(cfg, trainer=replace(cfg.trainer, val_samples=samples))
+            write_job(tmp_path / "s" / f"{model.name}{samples}", cfg, rows(cfg, 20))
+    # 13 orders of sizes, the shared rate, and the samples compared for each model.
     html = visible(report([tmp_path / "s"]).dashboard.read_text())
-    shown, folded = html.split("<summary>3 more findings</summary>")
+    shown, folded = html.split("<summary>4 more findings</summary>")
     assert shown.count('<li><span class="mark') == 12
     assert shown.endswith("<details>")
-    assert folded.split("</details>")[0].count('<li><span class="mark') == 3
+    assert folded.split("</details>")[0].count('<li><span class="mark') == 4
 
 
 def test_only_a_live_page_says_so_and_loads_itself_anew(tmp_path: Path) -> None:
