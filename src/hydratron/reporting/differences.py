@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from hydratron.config.keys import carries, marked
-from hydratron.reporting.formats import setting
+from hydratron.reporting.formats import setting, settings
 from hydratron.reporting.records import Run
 
 # The other model.* keys (layernorm, dropout) are variants.
@@ -67,18 +67,12 @@ def titles(keys: Sequence[str]) -> dict[str, str]:
     return {key: key if (end := key.rsplit(".", 1)[-1]) in taken else end for key in keys}
 
 
-def variants(runs: Sequence[Run]) -> list[str]:
-    """One label per run for what its colour stands for: the model, and any other variation.
-
-    Parallel degree (the dash) and seed are not part of it.
-    """
-    columns = short_columns(runs)
-    labels = [[run.model] for run in runs]
-    for title, values in columns.items():
-        if title not in ("model", "parallel", "seed"):
-            for label, value in zip(labels, values, strict=True):
-                label.append(f"{title} {value}")
-    return [", ".join(label) for label in labels]
+def combined(columns: dict[str, list[str]], count: int) -> list[str]:
+    """The columns as one label per run: `gpt_pico, placement pre`; empty without a column."""
+    if not columns:
+        return [""] * count
+    rows = zip(*columns.values(), strict=True)
+    return [", ".join(map(_named, columns, row)) for row in rows]
 
 
 def groups(runs: Iterable[Run], ignored: frozenset[str]) -> list[list[Run]]:
@@ -96,11 +90,7 @@ def groups(runs: Iterable[Run], ignored: frozenset[str]) -> list[list[Run]]:
 
 def contexts(found: Sequence[Sequence[Run]], ignored: frozenset[str]) -> list[str]:
     """What tells the groups apart, one text per group: `tp2, seed 1`; empty for a single group."""
-    texts: list[list[str]] = [[] for _ in found]
-    for title, values in short_columns([group[0] for group in found], ignored).items():
-        for text, value in zip(texts, values, strict=True):
-            text.append(value if title in ("model", "parallel") else f"{title} {value}")
-    return [", ".join(text) for text in texts]
+    return combined(short_columns([group[0] for group in found], ignored), len(found))
 
 
 def _value(run: Run, key: str) -> str:
@@ -108,7 +98,14 @@ def _value(run: Run, key: str) -> str:
 
 
 def _texts(runs: Sequence[Run], key: str) -> list[str]:
-    return [setting(run.settings.get(key)) for run in runs]
+    distinct = {_value(run, key): run.settings.get(key) for run in runs}
+    text_of = dict(zip(distinct, settings([*distinct.values()]), strict=True))
+    return [text_of[_value(run, key)] for run in runs]
+
+
+def _named(title: str, value: str) -> str:
+    """A model and a degree need no word before them."""
+    return value if title in ("model", "parallel") else f"{title} {value}"
 
 
 def _name(run: Run) -> str:

@@ -80,6 +80,11 @@ def share(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
+def gib(value: float | None) -> str:
+    """Bytes in GiB: 435159040 -> 0.405 GiB."""
+    return MISSING if value is None else f"{value / 2**30:.3g} GiB"
+
+
 def general(value: float | None) -> str:
     """Four digits, for numbers of any size."""
     return MISSING if value is None or math.isnan(value) else f"{value:.4g}"
@@ -88,17 +93,20 @@ def general(value: float | None) -> str:
 @dataclass(frozen=True)
 class Format:
     """How one kind of number is written: on the page's axes and when pointed at, both as d3
-    formats, and as a text."""
+    formats, and as a text.  Charts are in multiples of `scale`, which have the name `unit`."""
 
     ticks: str
     hover: str
     text: Callable[[float | None], str]
+    scale: float = 1.0
+    unit: str = ""
 
 
 GENERAL = Format("~g", ".4~g", general)
 LOSS = Format("~g", ".4f", loss)
 DECIMAL = Format("~s", ".4~g", decimal)
 COUNT = Format("~s", ".4~s", count)
+GIB = Format("~g", ".3~g", gib, 2.0**30, "GiB")
 SHARE = Format(".2~%", ".3~%", share)
 
 

@@ -10,7 +10,6 @@ from itertools import combinations, pairwise
 from hydratron.config.keys import marked
 from hydratron.reporting.comparisons import crossed_rates, rate_texts
 from hydratron.reporting.differences import SEED, contexts, groups
-from hydratron.reporting.estimate import estimate
 from hydratron.reporting.factors import TUNED, Factor, factors, size, size_keys
 from hydratron.reporting.formats import count, loss, rate
 from hydratron.reporting.levels import Level, best_levels, difference, final_loss, missing, without
