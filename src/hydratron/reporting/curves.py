@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from hydratron.reporting.estimate import intervals
-from hydratron.reporting.metrics import POSITION, Metric, charts
+from hydratron.reporting.metrics import PERFORMANCE, POSITION, Metric, charts
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import Seeds
 
@@ -35,7 +35,7 @@ def curves(runs: Sequence[Run], seeds: Sequence[Seeds] = ()) -> list[dict[str, A
     `smooth`, its moving average. Where tokens are a whole multiple of the step, `tokens` is that
     number. Means over `seeds` follow, with `group` (counts in `seeds`) in place of `run`, and
     `low` and `high`, the ends of the 95 % interval over the seeds at each point (for a smoothed
-    metric of the moving averages).
+    metric of the moving averages; none where speed and memory are measured).
     """
     # One window for all runs: curves of different lengths stay comparable.
     window = max((len(run.rows) for run in runs), default=0) / WINDOWS
@@ -142,5 +142,7 @@ def _mean(group: Seeds, metric: Metric, window: float, limit: int) -> dict[str, 
         axis: np.mean([p[axis][at] for (p, _), at in zip(found, rows, strict=True)], axis=0)
         for axis in POSITION
     }
-    shown = {"y": mean, "low": low, "high": high}
+    # What a seed changes is what is learned; a band of speeds would only hide them.
+    band = {} if metric.panel == PERFORMANCE else {"low": low, "high": high}
+    shown = {"y": mean, **band}
     return _points(position, kept) | {name: rounded(v[kept]) for name, v in shown.items()}

@@ -21,6 +21,7 @@ from hydratron.reporting import sections
 from hydratron.reporting.colours import DASHES, legends
 from hydratron.reporting.curves import curves, logged
 from hydratron.reporting.estimate import student
+from hydratron.reporting.formats import setting
 from hydratron.reporting.layers import layer_maps, layer_section
 from hydratron.reporting.metrics import RANKED
 from hydratron.reporting.palette import css
@@ -33,10 +34,21 @@ PARTS = ("plotly", "state", "legend", "charts", "layers", "tables", "export", "p
 SCRIPTS = tuple(f"{part}.js" for part in PARTS)
 
 
-def title_of(folders: Sequence[Path]) -> str:
-    """The first folder's name, and how many more there are."""
-    name = Path(folders[0]).resolve().name
-    return name if len(folders) == 1 else f"{name} and {len(folders) - 1} more"
+def title_of(folders: Sequence[Path], runs: Sequence[Run]) -> str:
+    """The first folder's name, and how many more there are; of a single job what was trained."""
+    path = Path(folders[0]).resolve()
+    if len(folders) > 1:
+        return f"{path.name} and {len(folders) - 1} more"
+    if [run.folder.resolve() for run in runs] != [path]:
+        return path.name
+    (run,) = runs
+    told = {"optim.lr": "lr {}", "trainer.max_steps": "{} steps", "seed": "seed {}"}
+    known = {text: run.settings.get(key) for key, text in told.items()}
+    texts = [text.format(setting(value)) for text, value in known.items() if value is not None]
+    degree = [] if run.parallel == "single" else [run.parallel]
+    placement = run.settings.get("model.layernorm.placement")
+    variant = [f"{placement}-LN"] if placement else []
+    return ", ".join([run.model, *degree, *variant, *texts])
 
 
 def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -> str:

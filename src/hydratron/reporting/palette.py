@@ -10,7 +10,8 @@ import numpy as np
 # colour vision deficiencies too (OKLab 0.12 and more).
 LIGHT = ("#df8600", "#0b9db8", "#b33f0b", "#2a55d0", "#75386b", "#25074f")
 DARK = ("#f6d64a", "#2fd3dc", "#ee8059", "#729cf1", "#b0627f", "#6360ea")
-MODELS = {"pico": 0, "nano": 1, "micro": 3, "mini": 4, "small": 5}
+# The first three are those that are farthest apart.
+MODELS = {"pico": 0, "nano": 1, "micro": 5, "mini": 3, "small": 2}
 PLACEMENTS = {"post": 0, "pre": 3, "deepnorm": 1, "sandwich": 4}
 OWN = MODELS | PLACEMENTS
 """The place of a colour in LIGHT and DARK, by a placement or the last part of a model's name."""

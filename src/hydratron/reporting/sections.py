@@ -17,6 +17,7 @@ from hydratron.reporting.metrics import OTHER, PERFORMANCE, TRAINING, Metric
 from hydratron.reporting.records import BROKEN, Run
 from hydratron.reporting.run_tables import common
 
+OVERRIDES = "overrides"
 MARKS = {True: ("good", "✓"), False: ("bad", "✗"), None: ("", "·")}
 
 SEED_SWITCH = """<fieldset id="seeds"><legend>show</legend>
@@ -35,6 +36,7 @@ def facts(runs: Sequence[Run]) -> str:
     states = Counter(run.status for run in runs)
     total = f"{len(runs)} run{'s' if len(runs) != 1 else ''}"
     text = f"{total}: {', '.join(f'{n} {state}' for state, n in states.items())}"
+    text += f"; {runs[0].name}" if len(runs) == 1 else ""
     alike = [f"{value} {title}" for title, value in common(runs).items()]
     return escape(text + (f"; {', '.join(alike)} each" if alike else ""))
 
@@ -108,9 +110,12 @@ def provenance(runs: Sequence[Run]) -> str:
     """Where the numbers come from: what every run says of itself, each distinct value once."""
     recorded = [_by_topic(run.provenance) for run in runs]
     items: dict[str, str] = {"runs": str(len(runs))}
-    for key in dict.fromkeys(key for topics in recorded for key in topics):
+    for key in dict.fromkeys(key for topics in recorded for key in topics if key != OVERRIDES):
         items[key] = _few(list(dict.fromkeys(t[key] for t in recorded if key in t)))
     items["seed"] = ", ".join(dict.fromkeys(setting(run.seed) for run in runs))
+    asked = [run.provenance.get(OVERRIDES) or [] for run in runs]
+    alike = [str(text) for text in asked[0] if all(text in other for other in asked)]
+    items |= {"overrides of all runs": " ".join(alike)} if alike else {}
     missing = sum(not run.provenance for run in runs)
     if missing:
         items["no provenance.json"] = f"{missing} of {len(runs)} runs"

@@ -82,11 +82,11 @@ function traces(panel, curves, colours, limits) {
     const x = curve[state.axis];
     const band = isBand(runOf(curve)) && !isMean;
     const common = { type: "scatter", name: plain(nameOf(curve)), visible, meta: labelOf(curve) };
-    if (isMean) {
+    if (curve.low) {
       found.push({
         ...common, mode: "lines", x: [...x, ...x.toReversed()],
         y: [...curve.high, ...curve.low.toReversed()], fill: "toself", hoverinfo: "skip",
-        fillcolor: line.replace("rgb(", "rgba(").replace(")", ", 0.2)"),
+        fillcolor: line.replace("rgb(", "rgba(").replace(")", ", 0.15)"),
         line: { width: 0 },
       });
     }
