@@ -87,7 +87,7 @@ function traces(panel, curves, colours, limits) {
         ...common, mode: "lines", x: [...x, ...x.toReversed()],
         y: [...curve.high, ...curve.low.toReversed()], fill: "toself", hoverinfo: "skip",
         fillcolor: line.replace("rgb(", "rgba(").replace(")", ", 0.15)"),
-        line: { width: 0 },
+        line: { width: 0, color: line },
       });
     }
     found.push({
