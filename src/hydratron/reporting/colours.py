@@ -50,7 +50,7 @@ def legends(runs: Sequence[Run]) -> Legends:
     """
     columns = short_columns(runs)
     found = {title: _legend(title, values, runs) for title, values in columns.items()}
-    things = [title for title in found if title not in (PARALLEL, "seed")]
+    things = _independent({t: found[t].of for t in found if t not in (PARALLEL, "seed")})
     dash = NONE
     if PARALLEL in found:
         dash = PARALLEL
@@ -63,6 +63,20 @@ def legends(runs: Sequence[Run]) -> Legends:
     told = {title: columns[title] for title in coloured} or {"model": [r.model for r in runs]}
     everything = _legend(ALL, combined(told, len(runs)), runs)
     return Legends((everything, *found.values()), ALL, dash)
+
+
+def _independent(columns: dict[str, tuple[int, ...]]) -> list[str]:
+    """The columns without those that the model decides, or one before that changes in step."""
+    kept: list[str] = []
+    for title, values in columns.items():
+        pairs = {other: len({*zip(columns[other], values, strict=True)}) for other in kept}
+        decided = any(
+            pairs[other] == len({*columns[other]})
+            and (other == "model" or pairs[other] == len({*values}))
+            for other in kept
+        )
+        kept += [] if decided else [title]
+    return kept
 
 
 def _legend(key: str, values: Sequence[str], runs: Sequence[Run]) -> Legend:

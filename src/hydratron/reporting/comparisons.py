@@ -20,7 +20,7 @@ OTHER_TEXT = ("data.", "tokenizer.")
 class Comparison:
     """The levels of one option, the lowest loss first, where all other options are equal.
 
-    `tuned` names the rates at the best of which each level stands, `context` the place in the
+    `tuned` names the rates that each level has of its own (`best lr`), `context` the place in the
     sweep; `caveat` is what else one has to know.
     """
 
@@ -44,7 +44,7 @@ class Comparison:
         best, *others = self.levels
         found = [(level, d) for level, d in zip(others, self.differences, strict=True) if d.n]
         head = ", ".join(filter(None, [self.option, self.context]))
-        head += f", each at its best {self.tuned}" if self.tuned else ""
+        head += f", each at its {self.tuned}" if self.tuned else ""
         if not found:
             return f"{head}: not compared{without(self.missing)}"
         level, _ = found[0]
@@ -96,15 +96,14 @@ def _comparison(
     rates: Sequence[Factor],
 ) -> Comparison:
     crossed = crossed_rates(group, rates)
-    levels = best_levels(
-        group, [labels[factor.level(run)] for run in group], rate_texts(group, crossed)
-    )
+    named, settings = [labels[factor.level(run)] for run in group], rate_texts(group, crossed)
+    levels = best_levels(group, named, settings)
     other_text = factor.key.startswith(OTHER_TEXT)
     return Comparison(
         factor.title,
         tuple(levels),
         context,
-        " and ".join(rate.name for rate in crossed),
+        at_rates(crossed, named, settings),
         missing(group),
         "; their validation text or tokens differ too" if other_text else "",
     )
@@ -113,6 +112,13 @@ def _comparison(
 def crossed_rates(group: Sequence[Run], rates: Sequence[Factor]) -> list[Factor]:
     """The rates of which the runs have several values."""
     return [rate for rate in rates if len({rate.level(run) for run in group}) > 1]
+
+
+def at_rates(crossed: Sequence[Factor], labels: Sequence[str], settings: Sequence[str]) -> str:
+    """`best lr` where a level has several to choose from, `own lr` where each has one."""
+    names = " and ".join(rate.name for rate in crossed)
+    several = len(set(zip(labels, settings, strict=True))) > len(set(labels))
+    return f"{'best' if several else 'own'} {names}" if names else ""
 
 
 def rate_texts(group: Sequence[Run], crossed: Sequence[Factor]) -> list[str]:

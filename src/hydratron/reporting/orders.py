@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from hydratron.config.keys import marked
-from hydratron.reporting.comparisons import crossed_rates, rate_texts
+from hydratron.reporting.comparisons import at_rates, crossed_rates, rate_texts
 from hydratron.reporting.differences import SEED, contexts, groups
 from hydratron.reporting.factors import TUNED, Factor, factors, size, size_keys
 from hydratron.reporting.formats import count, loss, rate
@@ -28,7 +28,7 @@ class Size:
 class SizeOrder:
     """Final validation losses of runs that differ only in the model, the smallest model first.
 
-    `tuned` names the rates at the best of which each size stands.
+    `tuned` names the rates that each size has of its own (`best lr`).
     """
 
     context: str
@@ -66,7 +66,7 @@ class SizeOrder:
         for (smaller, larger), text in zip(pairwise(levels), texts[1:], strict=True):
             line += f" {_sign(smaller.mean, larger.mean)} {text}"
         head = f"sizes, {self.context}" if self.context else "sizes"
-        head += f", each at its best {self.tuned}" if self.tuned else ""
+        head += f", each at its {self.tuned}" if self.tuned else ""
         return f"{head}: {line}: {self._verdict(levels)}{without(self.missing)}"
 
     def _verdict(self, levels: Sequence[Level]) -> str:
@@ -110,7 +110,8 @@ def size_orders(runs: Sequence[Run]) -> list[SizeOrder | SharedRate]:
 def _size_order(group: Sequence[Run], context: str, rates: Sequence[Factor]) -> SizeOrder:
     crossed = crossed_rates(group, rates)
     labels = model_labels(group)
-    levels = best_levels(group, labels, rate_texts(group, crossed))
+    settings = rate_texts(group, crossed)
+    levels = best_levels(group, labels, settings)
     ended = [
         (label, run)
         for label, run in zip(labels, group, strict=True)
@@ -123,7 +124,7 @@ def _size_order(group: Sequence[Run], context: str, rates: Sequence[Factor]) -> 
         context,
         tuple(sorted(sizes, key=lambda s: (s.parameters, -s.level.mean))),
         missing(group),
-        " and ".join(rate.name for rate in crossed),
+        at_rates(crossed, labels, settings),
     )
 
 

@@ -57,6 +57,15 @@ def test_what_differs_is_shared_out_over_colour_and_dash() -> None:
     assert [offered.key for offered in found.offered] == [ALL, "model", "placement", "lr"]
 
 
+def test_what_follows_from_the_model_or_changes_in_step_takes_no_dash() -> None:
+    rates = ((PICO, 3e-3), (NANO, 2e-3), (MICRO, 1e-3))
+    own = [run(m, optim__lr=lr, schedule__min_lr=lr / 10) for m, lr in rates]
+    assert (legends(own).colour, legends(own).dash) == ("model", NONE)
+    assert [offered.key for offered in legends(own).offered] == ["model", "lr", "min_lr"]
+    step = [run(optim__lr=lr, schedule__min_lr=lr / 10) for _, lr in rates]
+    assert (legends(step).colour, legends(step).dash) == ("lr", NONE)
+
+
 def test_a_single_variant_has_one_colour() -> None:
     for runs in (
         [run()],

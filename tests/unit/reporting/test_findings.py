@@ -152,6 +152,7 @@ def test_sizes_are_compared_each_at_its_best_rate() -> None:
     # A rate of its own for each model is part of the recipe.
     own = size_orders([run(PICO, 4.7, lr=2e-3), run(NANO, 4.4, lr=1e-3)])
     assert [order.holds for order in own] == [True]
+    assert own[0].sentence().startswith("sizes, each at its own lr: gpt_pico (lr 0.002) 4.7")
 
 
 def test_sizes_without_a_seed_in_common_are_not_compared() -> None:
