@@ -174,6 +174,29 @@ def test_twelve_jobs_one_failed_and_one_diverged_read_as_they_are(tmp_path: Path
     assert data["student"] == [None, None, pytest.approx(12.7062, 1e-5), pytest.approx(4.30265)]
 
 
+def test_what_all_runs_share_is_a_fact_and_no_column(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_job(tmp_path / "s" / str(seed), config(seed=seed))
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "2 runs: 2 completed; 545k params, 205k tokens each" in html
+    titles = re.findall(r'<th scope="col"[^>]*><button type="button">([^<]*)', html)
+    assert "seconds" in titles
+    assert not {"params", "tokens"} & set(titles)
+    mixed = visible(report([write_sweep(tmp_path / "sweep")]).dashboard.read_text())
+    assert {"params", "tokens"} <= set(re.findall(r'<button type="button">([^<]*)', mixed))
+    assert "each</p>" not in mixed
+
+
+def test_what_was_asked_for_of_all_runs_is_said_once(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        job = write_job(tmp_path / "s" / str(seed), config(seed=seed))
+        asked = {"overrides": ["model=gpt_pico", f"seed={seed}", "logger=none"]}
+        (job / "provenance.json").write_text(json.dumps(asked))
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "<dt>overrides of all runs</dt><dd>model=gpt_pico logger=none</dd>" in html
+    assert "<dt>overrides</dt>" not in html
+
+
 def test_one_seed_has_no_switch_and_one_variant_no_choice(tmp_path: Path) -> None:
     write_job(tmp_path / "s" / "0", config())
     html = visible(report([tmp_path / "s"]).dashboard.read_text())
