@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from hydratron.reporting.estimate import estimate
+from hydratron.reporting.palette import on_white
 from hydratron.reporting.verdict import Claim, direction, in_every_seed, magnitude, paired
 from hydratron.reproduce.collect import diverged_notes
 from hydratron.reproduce.draw import number
@@ -17,7 +18,7 @@ from hydratron.reproduce.figure import Analysis, Figure, HeatMap, Line, Panel
 LOSS, PLATEAU = "val/mlm_loss", "val/frequency_loss"
 PLACEMENT, DEPTH, RATE = "model.layernorm.placement", "model.num_layers", "optim.lr"
 POST, PRE = "post", "pre"
-COLOURS = {POST: 1, PRE: 0}
+COLOURS = dict(zip((POST, PRE), on_white((POST, PRE)), strict=True))
 Cell = tuple[str, int, float]
 Finals = Mapping[Cell, Mapping[int, float]]
 """Final loss by (placement, depth, rate) and seed; infinity for a run that diverged."""

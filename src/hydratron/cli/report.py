@@ -90,7 +90,7 @@ def _save_workspace(runs: Sequence[Run], folders: Sequence[Path]) -> int:
 
     try:
         with Console(stderr=True).status("W&B"):
-            saved = save(runs, title_of(folders))
+            saved = save(runs, title_of(folders, runs))
     except HydratronError as error:
         complain(str(error))
         return FAILED

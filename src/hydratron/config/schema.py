@@ -124,15 +124,26 @@ class OptimConfig:
     """`optim=`: the optimizer; biases and LayerNorms do not decay (paper, section 4.2)."""
 
     name: str = option("adamw", "what makes a step of a gradient", choices=tuple(OPTIMIZERS))
-    lr: float = option(1e-3, "peak learning rate", above=0)
-    beta1: float = option(0.9, "adam*: decay of the first moment", minimum=0, maximum=0.9999)
-    beta2: float = option(0.95, "adam*: decay of the second moment", minimum=0, maximum=0.99999)
-    eps: float = option(1e-8, "adam*: added to the root of the second moment", above=0)
-    momentum: float = option(0.0, "sgd: decay of the sum of gradients", minimum=0, maximum=0.9999)
-    weight_decay: float = option(
-        0.01, "adamw: decoupled; others: added to the gradient, as an L2 penalty", minimum=0
+    lr: float = option(1e-3, "peak learning rate", above=0, tuned=True)
+    beta1: float = option(
+        0.9, "adam*: decay of the first moment", minimum=0, maximum=0.9999, tuned=True
     )
-    clip_grad: float = option(1.0, "largest global gradient norm; 0 turns clipping off", minimum=0)
+    beta2: float = option(
+        0.95, "adam*: decay of the second moment", minimum=0, maximum=0.99999, tuned=True
+    )
+    eps: float = option(1e-8, "adam*: added to the root of the second moment", above=0, tuned=True)
+    momentum: float = option(
+        0.0, "sgd: decay of the sum of gradients", minimum=0, maximum=0.9999, tuned=True
+    )
+    weight_decay: float = option(
+        0.01,
+        "adamw: decoupled; others: added to the gradient, as an L2 penalty",
+        minimum=0,
+        tuned=True,
+    )
+    clip_grad: float = option(
+        1.0, "largest global gradient norm; 0 turns clipping off", minimum=0, tuned=True
+    )
 
 
 @dataclass
@@ -140,11 +151,14 @@ class ScheduleConfig:
     """`schedule=`: linear warm-up, then a decay to `min_lr` (paper, section 4.2)."""
 
     decay: str = option("cosine", "shape after the warm-up", choices=tuple(DECAYS))
-    warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0)
+    warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0, tuned=True)
     decay_steps: int | None = option(
-        None, "optimizer step at which min_lr is reached; null means trainer.max_steps", minimum=1
+        None,
+        "optimizer step at which min_lr is reached; null means trainer.max_steps",
+        minimum=1,
+        tuned=True,
     )
-    min_lr: float = option(0.0, "learning rate after decay_steps", minimum=0)
+    min_lr: float = option(0.0, "learning rate after decay_steps", minimum=0, tuned=True)
 
 
 @dataclass

@@ -96,7 +96,7 @@ def status(runs: Sequence[Run]) -> str:
 
 def _write_page(runs: Sequence[Run], folders: Sequence[Path]) -> None:
     started = time.monotonic()
-    html = page(runs, title_of(folders), LEAST_RELOAD_SECONDS)
+    html = page(runs, title_of(folders, runs), LEAST_RELOAD_SECONDS)
     write_text(ReportPaths.of(Path(folders[0])).dashboard, html)
     # As long again, so that writing never takes more than half of one core.
     time.sleep(time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""Job folders as records, and all their logged metrics as one tidy frame."""
+"""Job folders as records."""
 
 from __future__ import annotations
 
@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from hydratron.config.keys import marked
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, flatten, read_json
-from hydratron.reporting.metrics import COLUMNS
 from hydratron.reporting.rows import Row, Rows, read_metrics
 
-IDENTITY = ("run", "sweep", "status", "model", "parallel", "seed")
 # Ten times faster where PyYAML was built with libyaml, as its wheels are.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BROKEN = ("failed", "diverged")
@@ -192,27 +189,6 @@ def read_run(path: Path) -> Run:
 def is_recent(path: Path) -> bool:
     """Whether the file was written within the last RECENT_SECONDS."""
     return path.exists() and time.time() - path.stat().st_mtime < RECENT_SECONDS
-
-
-def tidy(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row per logged row, the runs in the order given; a run that logged nothing has none."""
-    lengths = [len(run.rows) for run in runs]
-    told = ((run.name, run.sweep, run.status, run.model, run.parallel, run.seed) for run in runs)
-    data: dict[str, Any] = {
-        name: np.repeat(np.array(values, dtype=object), lengths)
-        for name, values in zip(IDENTITY, zip(*told, strict=True), strict=True)
-    }
-    for key in dict.fromkeys([*COLUMNS, *(key for run in runs for key in run.keys)]):
-        parts = [_column(run, key) for run in runs]
-        data[key] = np.concatenate(parts) if parts else np.array([])
-    return pd.DataFrame(data).infer_objects()
-
-
-def _column(run: Run, key: str) -> np.ndarray:
-    """One value per row: floats, or whatever was logged where it is no number."""
-    if key in run.columns or key not in run.keys:
-        return run.columns.get(key, np.full(len(run.rows), np.nan))
-    return np.array([row.get(key) for row in run.rows], dtype=object)
 
 
 def _is_job(path: Path) -> bool:

@@ -15,33 +15,9 @@ from hydratron.config.schema import Config, ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.job import flatten
 from hydratron.reporting import load
-from hydratron.reporting.metrics import COLUMNS
-from hydratron.reporting.records import (
-    RECENT_SECONDS,
-    Run,
-    read_run,
-    read_runs,
-    tidy,
-)
+from hydratron.reporting.records import RECENT_SECONDS, Run, read_run, read_runs
 from hydratron.reporting.rows import read_metrics
 from tests.unit.reporting.synthetic import DIVERGED, FAILURE, NANO, config, write_job, write_sweep
-
-
-def test_the_frame_has_one_row_per_logged_row(tmp_path: Path) -> None:
-    folder = write_sweep(tmp_path / "sweep")
-    frame = load(folder)
-    logged = sum(len(p.read_text().splitlines()) for p in folder.glob("*/metrics.jsonl"))
-    assert len(frame) == logged
-    assert list(frame.columns) == [
-        *("run", "sweep", "status", "model", "parallel", "seed"),
-        *COLUMNS,
-    ]
-    assert set(frame["sweep"]) == {"sweep"}
-    assert set(frame["parallel"]) == {"single", "tp2"}
-    assert set(frame["status"]) == {"completed", "failed"}
-    last = frame[(frame["run"] == "000_gpt_pico-single-pre-s1") & (frame["step"] == 400)]
-    assert list(last["train/loss"].isna()) == [False, True]
-    assert list(last["val/loss"].isna()) == [True, False]
 
 
 def test_a_job_folder_a_sweep_and_several_folders_are_accepted(tmp_path: Path) -> None:
@@ -141,15 +117,6 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str, message: s
     (job / name).write_text(text)
     with pytest.raises(HydratronError, match=message):
         read_runs(job)
-
-
-def test_texts_and_metrics_of_one_run_alone_are_in_the_frame() -> None:
-    first = Run(Path("a"), {}, rows=[{"step": 1, "from": "x"}, {"step": 2}])
-    second = Run(Path("b"), {}, rows=[{"step": 1, "extra": 0.5}])
-    frame = tidy([first, second])
-    assert list(frame["from"].fillna("-")) == ["x", "-", "-"]
-    assert list(frame["extra"].fillna(-1)) == [-1, -1, 0.5]
-    assert "from" not in first.columns
 
 
 @pytest.mark.parametrize(
