@@ -27,7 +27,8 @@ class PlannedSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self.config, self.hydra_context = config, hydra_context
+        self.config = config
+        self.folder = Path(config.hydra.sweep.dir)
         self.jobs: Sequence[Sequence[str]] = task_function.jobs  # type: ignore[attr-defined]
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
@@ -35,9 +36,8 @@ class PlannedSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> list[Any]:
         """Launch in batches, each job by its place in the plan; the `arguments` are planned."""
-        folder = Path(self.config.hydra.sweep.dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, self.folder / "multirun.yaml")
         size = self.max_batch_size or len(self.jobs)
         returned = []
         for first in range(0, len(self.jobs), size):

@@ -11,7 +11,7 @@ from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, exit_code, read_json
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Command
+    from hydratron.config.command import Command
 
 
 def claim(planned: Command) -> Path:

@@ -16,7 +16,7 @@ from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Command
+    from hydratron.config.command import Command
     from hydratron.config.schema import Config
     from hydratron.data.corpus import Corpus
 

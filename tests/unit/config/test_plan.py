@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.config.plan import Command, default_choices, jobs, plan
+from hydratron.config.command import Command
+from hydratron.config.plan import default_choices, jobs, plan
 from hydratron.errors import HydratronError
 from hydratron.job import VALID_NAME
 
