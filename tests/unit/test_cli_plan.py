@@ -151,15 +151,15 @@ def test_a_finished_plan_is_not_made_again(
     }
 
 
-def test_a_folder_of_another_job_is_refused_and_left_alone(
-    planned: Path, broken: None, capsys: pytest.CaptureFixture[str]
+def test_another_plan_in_the_same_folder_says_what_differs(
+    tmp_path: Path, broken: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = files(planned)
-    assert main(sweep(planned, "model.num_layers=2")) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert "holds another job (model.num_layers: 1 -> 2)" in said[0]
-    assert files(planned) == before
+    assert main(sweep(tmp_path)) == 1
+    before = files(tmp_path / NAMES[0])
+    assert main(sweep(tmp_path, "model.num_layers=2")) == 1
+    made = {path.parent.name for path in tmp_path.glob("*/config.yaml")}
+    assert made == {*NAMES, *(name.replace("-s1234", "-num_layers2-s1234") for name in NAMES)}
+    assert files(tmp_path / NAMES[0]) == before
 
 
 def test_a_plan_and_a_training_do_not_take_each_other_for_done(

@@ -1,4 +1,4 @@
-"""The folders of a command's jobs: what lies in them before it, and how each job ended."""
+"""The folders of a command's jobs: who has them, and how each job ended."""
 
 from __future__ import annotations
 
@@ -11,21 +11,7 @@ from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, exit_code, read_json
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Command
-
-
-def before(planned: Command, verb: str = "train") -> list[dict[str, Any] | None]:
-    """The result of each job that an earlier command has finished, None for the others.
-
-    Raises JobError when a folder holds another job.
-    """
-    from hydratron.launch.attempt import all_finished
-
-    if planned.fresh:
-        return [None for _ in planned.jobs]
-    folders = planned.job_folders(planned.folder)
-    configs = (job.config for job in planned.jobs)
-    return all_finished(zip(configs, folders, strict=True), verb)
+    from hydratron.config.command import Command
 
 
 def claim(planned: Command) -> Path:

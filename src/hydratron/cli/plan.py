@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.jobs import before, claim, complain_of
+from hydratron.cli.jobs import claim, complain_of
 from hydratron.cli.parser import Parser
 from hydratron.job import SIGNALLED, write_json, write_text
 
@@ -39,16 +39,15 @@ def run(argv: Sequence[str]) -> int:
         return 0
     from hydratron.config.plan import plan
     from hydratron.config.planning import plan_overrides
-    from hydratron.config.task import Task
-    from hydratron.config.task import run as run_task
+    from hydratron.config.task import run_planned
     from hydratron.config.texts import as_typed
+    from hydratron.launch.settling import settle
 
     overrides = plan_overrides(as_typed(args.overrides))
-    planned = plan(overrides, args.multirun)
-    before(planned, VERB)
+    planned, _ = settle(plan(overrides, args.multirun), VERB)
     folder = claim(planned)
     runner = Runner()
-    code = run_task(Task(runner), planned.arguments(overrides, folder))
+    code = run_planned(runner, planned, overrides, folder)
     return code if code > SIGNALLED else max(code, complain_of(planned, folder, runner.results))
 
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.jobs import before, claim, complain_of
+from hydratron.cli.jobs import claim, complain_of
 from hydratron.cli.parser import INTERRUPTED, Parser, complain
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Command
+    from hydratron.config.command import Command
     from hydratron.config.schema import Config
     from hydratron.data.corpus import Corpus
 
@@ -47,21 +47,23 @@ def run(argv: Sequence[str]) -> int:
     planned = plan(args.overrides, args.multirun)
     if args.cfg:
         return _show(planned, args.cfg, args.overrides)
-    from hydratron.config.task import Task
-    from hydratron.config.task import run as run_task
+    from hydratron.config.task import run_planned
+    from hydratron.launch.settling import settle
     from hydratron.launch.supervision import sigterm_raises
 
-    work = () if args.prepare_only else _work(planned)
+    work: tuple[float, ...] = ()
+    if not args.prepare_only:
+        planned, results = settle(planned, "train")
+        work = _work(planned, results)
     prepared = _prepare([job.config for job in planned.jobs])
     if args.prepare_only:
         print("\n".join(dict.fromkeys(prepared.values())))
         return 0
     folder = claim(planned)
     runner = Runner(time.time(), work, prepared)
-    arguments = planned.arguments(args.overrides, folder)
     try:
         with sigterm_raises():
-            code = run_task(Task(runner), arguments)
+            code = run_planned(runner, planned, args.overrides, folder)
     except KeyboardInterrupt:
         code = INTERRUPTED
     said = "interrupted"
@@ -69,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
         code = max(code, _finish(planned, folder, runner.results))
         said = "preempted"
     if code > SIGNALLED:
-        place = _typed(arguments[-1])
+        place = _typed(planned.place(folder))
         complain(f"{said}; the same command with {place} goes on where it stopped")
     return code
 
@@ -140,15 +142,12 @@ def _data_key(config: Config) -> str:
     return repr((config.data, config.tokenizer, config.sentences))
 
 
-def _work(planned: Command) -> tuple[float, ...]:
-    """Relative cost of each job, 0 for one that an earlier command has finished.
-
-    Raises JobError when a folder holds another job.
-    """
+def _work(planned: Command, results: Sequence[dict[str, Any] | None]) -> tuple[float, ...]:
+    """Relative cost of each job, 0 for one that an earlier command has finished."""
     from hydratron.config.cost import training_flops
 
-    results = zip(planned.jobs, before(planned), strict=True)
-    return tuple(0.0 if result else training_flops(job.config) for job, result in results)
+    jobs = zip(planned.jobs, results, strict=True)
+    return tuple(0.0 if result else training_flops(job.config) for job, result in jobs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,6 +26,7 @@ from hydratron.config import degree_source, degrees, folders
 from hydratron.config import overrides as grammar
 from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
+from hydratron.config.naming import Label
 from hydratron.config.resume import config_file, merge, named_options
 from hydratron.config.schema import Config
 from hydratron.config.texts import at_home
@@ -100,15 +101,17 @@ def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequen
     return merge(config, named_options(chosen, keys, folders.search_folders(searchpath)))
 
 
-def job_name(number: int, config: Config) -> str:
-    """`003_gpt_nano-tp2-pre-s1`: the place in the sweep, the variant, the seed."""
-    return f"{number:03d}_{config.variant}-s{config.seed}"
+def label_of(composed: DictConfig, config: Config, keys: Sequence[str] = ()) -> Label:
+    """What the job of a composition is called where the sweep varies `keys`."""
+    hydra = composed.hydra
+    choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
+    return Label(OmegaConf.select(hydra, "job.num", default=0), config, choices, tuple(keys))
 
 
-def _resolve_job_name(*, _root_: DictConfig) -> str:
+def _resolve_job_name(*keys: str, _root_: DictConfig) -> str:
     hydra = _root_.hydra
-    number = OmegaConf.select(hydra, "job.num", default=0)
-    return job_name(number, config_of(_root_, hydra.overrides.task, hydra.searchpath))
+    config = config_of(_root_, hydra.overrides.task, hydra.searchpath)
+    return str(label_of(_root_, config, keys))
 
 
 def explained(error: Exception) -> HydratronError:

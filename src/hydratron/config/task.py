@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from hydratron.config import degree_source
+from hydratron.config.command import Command
 from hydratron.config.compose import CONFIG_NAME, VERSION_BASE, config_of
 from hydratron.config.folders import conf_dir
 from hydratron.config.schema import Config
@@ -35,6 +36,8 @@ class Task:
     """
 
     run: Runner
+    jobs: Sequence[Sequence[str]] = ()
+    """The overrides of each job of a planned sweep, for `hydra_plugins.hydratron_sweeper`."""
 
     def __call__(self, composed: DictConfig) -> float:
         """The final `val/loss` for sweepers that minimise it; infinity without one."""
@@ -60,6 +63,11 @@ def _record(job: JobFolder, error: Exception) -> None:
     failure = {"rank": None, "kind": type(error).__name__, "message": str(error), "step": None}
     write_json(job.failure, failure | {"traceback": "".join(traceback.format_exception(error))})
     write_json(job.result, {"status": "failed"} | failure)
+
+
+def run_planned(runner: Runner, planned: Command, overrides: Sequence[str], folder: Path) -> int:
+    """Let Hydra run the jobs of a command in `folder`; returns its exit code."""
+    return run(Task(runner, planned.sweep()), planned.arguments(overrides, folder))
 
 
 def run(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> int:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
 
-from hydratron.config.keys import carries
-from hydratron.config.load import dump, load, to_dict
+from hydratron.config.identity import identity
+from hydratron.config.load import dump, load
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, JobError
-from hydratron.job import JobFolder, flatten, read_json, write_json, write_text
+from hydratron.job import JobFolder, read_json, write_json, write_text
 from hydratron.launch import failure
 from hydratron.launch.history import last_row
 from hydratron.launch.progress import say
@@ -93,22 +93,25 @@ def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any
             raise JobError(f"{folder}: {what}; {ADVICE}")
         return None
     advice = f"{ADVICE}, or remove the folder"
-    held = (read_json(job.provenance) or {}).get("verb", "train")
+    held = verb_of(job)
     if held != verb:
         raise JobError(f"{folder}: holds a job of hydratron {held}; {advice}")
     try:
         before = load(job.config)
     except ConfigError as error:
         raise JobError(f"{folder}: holds a job of another version: {error}; {advice}") from None
-    old, new = flatten(to_dict(before)), flatten(to_dict(config))
+    old, new = identity(before), identity(config)
     for key in old:
-        # Where and how a job runs does not say which job it is.
-        same = carries(key, "bookkeeping") and not carries(key, "distinct")
-        if old[key] != new[key] and not same:
+        if old[key] != new[key]:
             change = f"{key}: {old[key]} -> {new[key]}"
             raise JobError(f"{folder}: holds another job ({change}); {advice}")
     result = read_json(job.result)
     return result if result and result["status"] in FINAL else None
+
+
+def verb_of(job: JobFolder) -> str:
+    """Which verb of `hydratron` made the job."""
+    return str((read_json(job.provenance) or {}).get("verb", "train"))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -133,21 +136,6 @@ def _wrote(path: Path, keys: Sequence[str] = EARLY[r"provenance\.json"]) -> bool
     except (ValueError, OSError):
         return False
     return isinstance(content, dict) and content.keys() >= {*keys}
-
-
-def all_finished(
-    jobs: Iterable[tuple[Config, Path]], verb: str = "train"
-) -> list[dict[str, Any] | None]:
-    """`finished` of every job.  Raises JobError with one line for each folder of another job."""
-    results, taken = [], []
-    for config, folder in jobs:
-        try:
-            results.append(finished(config, folder, verb))
-        except JobError as error:
-            taken.append(str(error))
-    if taken:
-        raise JobError("\n".join(taken))
-    return results
 
 
 def failed(job: JobFolder) -> dict[str, Any]:
