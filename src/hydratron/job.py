@@ -58,6 +58,11 @@ class JobFolder:
         return self.path / "failure.json"
 
     @property
+    def lock(self) -> Path:
+        """Held while the job runs."""
+        return self.path / ".lock"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

@@ -31,6 +31,9 @@ VERBS = ("prepare", "train", "plan", "report", "reproduce", "completion")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 for failed jobs, 2 for a wrong command."""
+    if argv is None:
+        # The processes of this command do not look for modules among the user's files.
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     verb, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]
     if verb in ("-h", "--help", "help"):
         print(HELP, end="")

@@ -47,9 +47,12 @@ def run(argv: Sequence[str]) -> int:
         return _show(planned, args.cfg, args.overrides)
     from hydratron.config.task import Task
     from hydratron.config.task import run as run_task
+    from hydratron.launch.accelerators import check as check_accelerators
     from hydratron.launch.supervision import sigterm_raises
 
     work = () if args.prepare_only else _work(planned)
+    if planned.here and not args.prepare_only:
+        check_accelerators(job.config for job in planned.jobs)
     prepared = _prepare([job.config for job in planned.jobs])
     if args.prepare_only:
         print("\n".join(dict.fromkeys(prepared.values())))

@@ -23,7 +23,7 @@ from hydratron.config.schema import Config
 from hydratron.config.validate import problems
 from hydratron.errors import ConfigError, Problem
 
-SWEEPER, BASIC = "hydra/sweeper", "basic"
+SWEEPER, LAUNCHER, BASIC = "hydra/sweeper", "hydra/launcher", "basic"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Command:
 
     `folder` is the sweep's, or the job's own when `hydra.run.dir` names one (`own_folder`).
     `fresh`: the folder is named by the time and must not exist yet.  `open_ended`: a sweeper that
-    decides as it goes; `jobs` then holds the base configuration alone.
+    decides as it goes; `jobs` then holds the base configuration alone.  `here`: jobs run on this
+    host, for all that Hydra says.
     """
 
     jobs: list[PlannedJob]
@@ -50,6 +51,7 @@ class Command:
     own_folder: bool
     fresh: bool
     open_ended: bool
+    here: bool = True
 
     def job_folders(self, folder: Path) -> list[Path]:
         """Where each planned job goes when the sweep's folder is `folder`."""
@@ -122,7 +124,8 @@ def _placed(
         expected = "every host must name the same folder with launch.nodes above 1"
         raise ConfigError([Problem(key, "", expected)])
     if multirun:
-        return Command(planned, Path(str(node.dir)), True, False, fresh, open_ended)
+        here = base.hydra.runtime.choices[LAUNCHER] == BASIC
+        return Command(planned, Path(str(node.dir)), True, False, fresh, open_ended, here)
     folder = Path(planned[0].name)
     job = replace(planned[0], name=folder.name)
     own_folder = "${hydratron_job" not in pattern

@@ -121,7 +121,7 @@ def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -
     )
     return pl.Trainer(
         strategy=strategy,
-        accelerator=options.accelerator,
+        accelerator="gpu" if dist.get_backend() == "nccl" else "cpu",
         devices=parallel.world_size // config.launch.nodes,
         num_nodes=config.launch.nodes,
         max_steps=options.max_steps,
