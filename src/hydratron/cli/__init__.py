@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hydratron.cli.parser import INTERRUPTED, USAGE_ERROR, complain
+from hydratron.cli.parser import FAILED, INTERRUPTED, USAGE_ERROR, complain, told
 from hydratron.errors import HydratronError
 
 HELP = """\
@@ -54,6 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, `head` for one, has enough; the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A full disk, a folder that is another user's: nothing that a traceback would explain.
+        complain(told(error))
+        return FAILED
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED

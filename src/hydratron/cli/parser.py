@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from hydratron.job import SIGNALLED
 
+FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = SIGNALLED + 2
 PREEMPTED = SIGNALLED + 15
@@ -27,6 +28,12 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"hydratron: {message} (see {self.prog} --help)\n")
+
+
+def told(error: OSError) -> str:
+    """`FILE: what is wrong with it`."""
+    file = "" if error.filename is None else f"{error.filename}: "
+    return f"{file}{error.strerror or error}"
 
 
 def complain(*lines: str) -> None:

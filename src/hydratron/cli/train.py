@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.jobs import before, claim, complain_of
-from hydratron.cli.parser import INTERRUPTED, Parser, complain
+from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
@@ -172,9 +172,13 @@ def _finish(planned: Command, folder: Path, results: dict[str, dict[str, Any]]) 
     """Write and print the report, then one line for every job that did not complete."""
     from hydratron.reporting import report
 
+    code = 0
     if planned.jobs[0].config.launch.node_rank == 0:  # The first host reports.
         try:
             report([folder], summary=True)
         except HydratronError as error:
             complain(*str(error).splitlines())
-    return complain_of(planned, folder, results)
+        except OSError as error:
+            complain(told(error))
+            code = FAILED
+    return max(code, complain_of(planned, folder, results))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING
 
 from filelock import BaseFileLock, Timeout
 
+from hydratron.job import beside
 from hydratron.locks import acquire
 
 if TYPE_CHECKING:  # A rank has no progress bar, and need not have rich.
     from hydratron.data.progress import LateProgress
 
 POLL_SECONDS = 0.2
-# Of `tempfile.mkdtemp`: the name of the folder in the making, then eight characters.
+# The name of the folder in the making, then eight characters.
 TEMPORARY = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}\.tmp")
 
 
@@ -44,16 +44,16 @@ def locked(folder: Path, bar: LateProgress) -> Iterator[None]:
 
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `folder` when the block ends well."""
-    temporary = tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp")
-    building = Path(temporary)
-    building.chmod(0o755)
+    """A folder to fill, which takes the place of `folder` when the block ends well.
+
+    Who may read it, and write beside it, is for the umask to say.
+    """
+    building = _temporary(folder)
+    building.mkdir()
     try:
         yield building
         if folder.exists():
-            old = Path(
-                tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".tmp")
-            )
+            old = _temporary(folder)
             try:
                 folder.rename(old)
                 building.rename(folder)
@@ -77,6 +77,11 @@ def remove_leftovers(parent: Path) -> None:
 
 def _lock(parent: Path, name: str, timeout: float) -> BaseFileLock:
     return acquire(parent / f".{name}.lock", timeout)
+
+
+def _temporary(folder: Path) -> Path:
+    hidden = beside(folder)
+    return hidden.with_name(f"{hidden.name}.tmp")
 
 
 def _leftovers(parent: Path) -> list[Path]:

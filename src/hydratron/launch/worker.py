@@ -57,18 +57,25 @@ class Rank:
         )
 
 
-def worker(job_folder: Path, train: str = TRAIN, meeting: Meeting | None = None) -> dict[str, Any]:
+def worker(
+    job_folder: Path,
+    train: str = TRAIN,
+    meeting: Meeting | None = None,
+    prepared: Path | None = None,
+) -> dict[str, Any]:
     """Run this process's rank of the job and return the job's result.
 
     `train` is `package.module:function`, called on every rank.  The process group opens at
-    the `meeting`, or at torchrun's address without one.  Rank 0 writes result.json once every rank
-    has finished.  An exception is recorded in failure.json, unless another rank's was first, and
-    raised again.
+    the `meeting`, or at torchrun's address without one.  `prepared` is where the tokens lie, if not
+    where config.yaml says.  Rank 0 writes result.json once every rank has finished.  An exception
+    is recorded in failure.json, unless another rank's was first, and raised again.
     """
     rank = Rank.of(os.environ)
     folder = JobFolder(job_folder)
     try:
         config = load(folder.config)
+        if prepared is not None:
+            config.data.prepared = str(prepared)
         _check_size(config, rank)
         torch.set_num_threads(_threads(config, rank))
         _open_group(config, rank, meeting)
@@ -147,7 +154,10 @@ def _close_group() -> None:
 
 
 def _report(folder: JobFolder, rank: Rank, error: BaseException) -> None:
-    first = failure.raised(folder, rank.rank, error)
+    try:
+        first = failure.raised(folder, rank.rank, error)
+    except OSError:  # On a full disk the launcher says so.
+        first = True
     cause = f"kind={type(error).__name__} rank={rank.rank}"
     step = last_row(folder).get("step", "-")
     action = "exit" if first else "exit after the failure of another rank"
@@ -159,6 +169,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hydratron.launch.worker", description=__doc__)
     parser.add_argument("job_folder", type=Path, help="holds config.yaml; results are written here")
     parser.add_argument("--train", default=TRAIN, help="MODULE:FUNCTION called on every rank")
+    parser.add_argument("--prepared", type=Path, help="the prepared tokens, where they were moved")
     parser.add_argument(
         "--supervised",
         action="store_true",
@@ -175,7 +186,7 @@ def main() -> int:
         redirect_output(job, int(os.environ["RANK"]))
         end_with_launcher(sys.stdin.fileno())
     with nullcontext() if arguments.supervised else owned(job, first):
-        result = worker(job.path, arguments.train)
+        result = worker(job.path, arguments.train, prepared=arguments.prepared)
     # A non-zero code would have the agent end ranks that are still closing.
     return 0 if arguments.supervised else exit_code(result)
 
