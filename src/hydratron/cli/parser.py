@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from hydratron.job import SIGNALLED
 
+FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = SIGNALLED + 2
 PREEMPTED = SIGNALLED + 15
@@ -34,6 +35,12 @@ class Parser(argparse.ArgumentParser):
 def path(text: str) -> Path:
     """A path of the command line; the shell leaves the ~ of `--output=~/tokens` alone."""
     return Path(os.path.expanduser(text))
+
+
+def told(error: OSError) -> str:
+    """`FILE: what is wrong with it`."""
+    file = "" if error.filename is None else f"{error.filename}: "
+    return f"{file}{error.strerror or error}"
 
 
 def complain(*lines: str) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydratron.cli.parser import Parser, complain, path
+from hydratron.cli.parser import FAILED, Parser, complain, path
 from hydratron.errors import HydratronError
 
 if TYPE_CHECKING:
     from hydratron.reporting.records import Run
 
-FAILED = 1
 ABOUT = (
     "Page, table and findings of trained jobs: dashboard.html, summary.csv, curves.csv.  Of "
     "experiments/NAME/results/PROFILE, which hydratron reproduce wrote: figure, table and verdict "

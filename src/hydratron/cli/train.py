@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.jobs import claim, complain_of
-from hydratron.cli.parser import INTERRUPTED, Parser, complain
+from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
@@ -48,11 +48,14 @@ def run(argv: Sequence[str]) -> int:
     if args.cfg:
         return _show(planned, args.cfg, args.overrides)
     from hydratron.config.task import run_planned
+    from hydratron.launch.accelerators import check as check_accelerators
     from hydratron.launch.settling import settle
     from hydratron.launch.supervision import sigterm_raises
 
     work: tuple[float, ...] = ()
     if not args.prepare_only:
+        if planned.here:
+            check_accelerators(job.config for job in planned.jobs)
         planned, results = settle(planned, "train")
         work = _work(planned, results)
     prepared = _prepare([job.config for job in planned.jobs])
@@ -180,9 +183,13 @@ def _finish(planned: Command, folder: Path, results: dict[str, dict[str, Any]]) 
     """Write and print the report, then one line for every job that did not complete."""
     from hydratron.reporting import report
 
+    code = 0
     if planned.jobs[0].config.launch.node_rank == 0:  # The first host reports.
         try:
             report([folder], summary=True)
         except HydratronError as error:
             complain(*str(error).splitlines())
-    return complain_of(planned, folder, results)
+        except OSError as error:
+            complain(told(error))
+            code = FAILED
+    return max(code, complain_of(planned, folder, results))

@@ -47,7 +47,7 @@ class Command:
     `folder` is the sweep's, or the job's own when `hydra.run.dir` names one (`own_folder`).
     `fresh`: the folder is named by the time and must not exist yet.  `open_ended`: a sweeper that
     decides as it goes; `jobs` then holds the base configuration alone, and `subdir` is the pattern
-    of its jobs' names.
+    of its jobs' names.  `here`: jobs run on this host, for all that Hydra says.
     """
 
     jobs: list[PlannedJob]
@@ -57,6 +57,7 @@ class Command:
     fresh: bool
     open_ended: bool
     subdir: str = ""
+    here: bool = True
 
     def job_folders(self, folder: Path) -> list[Path]:
         """Where each planned job goes when the sweep's folder is `folder`."""

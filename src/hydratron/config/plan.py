@@ -22,7 +22,7 @@ from hydratron.config.sweeps import Sweep
 from hydratron.config.validate import problems
 from hydratron.errors import ConfigError, Problem
 
-SWEEPER, BASIC = "hydra/sweeper", "basic"
+SWEEPER, LAUNCHER, BASIC = "hydra/sweeper", "hydra/launcher", "basic"
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,8 @@ def _placed(
         expected = "every host must name the same folder with launch.nodes above 1"
         raise ConfigError([Problem(SWEEP_DIR if multirun else RUN_DIR, "", expected)])
     if multirun:
-        return Command(planned, Path(str(node.dir)), True, False, fresh, open_ended, pattern)
+        here = base.hydra.runtime.choices[LAUNCHER] == BASIC
+        return Command(planned, Path(str(node.dir)), True, False, fresh, open_ended, pattern, here)
     folder = Path(planned[0].name)
     job = replace(planned[0], name=folder.name)
     own_folder = "${hydratron_job" not in pattern

@@ -181,7 +181,11 @@ class TrainerConfig:
         "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",
         choices=("highest", "high", "medium"),
     )
-    accelerator: str = option("auto", "auto: gpu when there is one", choices=("auto", "cpu", "gpu"))
+    accelerator: str = option(
+        "auto",
+        "auto: gpu where a host has one for each of its ranks, else cpu",
+        choices=("auto", "cpu", "gpu"),
+    )
     log_every_n_steps: int = option(10, "optimizer steps between rows of metrics.jsonl", minimum=1)
     val_every_n_steps: int = option(100, "optimizer steps between validations", minimum=1)
     val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)

@@ -73,7 +73,7 @@ def _word(typed: str, name: str) -> str:
     try:
         read = OverridesParser.create().parse_overrides([f"x={word}"])[0].value()
     except HydraException:
-        read = ...
+        return _quoted(word)
     return word if read is None or read == word else _quoted(word)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from hydratron.config.identity import identity
 from hydratron.config.load import dump, load
@@ -18,6 +16,7 @@ from hydratron.errors import ConfigError, JobError
 from hydratron.job import JobFolder, read_json, write_json, write_text
 from hydratron.launch import failure
 from hydratron.launch.history import last_row
+from hydratron.launch.ownership import owned
 from hydratron.launch.progress import say
 from hydratron.launch.provenance import provenance
 from hydratron.launch.supervision import agent_log, rank_log, remove_logs
@@ -28,7 +27,7 @@ ADVICE = "choose another hydra.run.dir or hydra.sweep.dir"
 # What lies in the folder of a job that did not get as far as its config.yaml, with the keys that
 # a file has if a job wrote it: its report, another host's log, and what a kill left half written.
 EARLY: dict[str, tuple[str, ...]] = {
-    r"\.lock|dashboard\.html|summary\.csv|curves\.csv|overrides\.yaml": (),
+    r"\.lock(\.held)?|dashboard\.html|summary\.csv|curves\.csv|overrides\.yaml": (),
     r"\.(config\.yaml|overrides\.yaml|provenance\.json|result\.json|failure)\..+": (),
     r"torchrun_[1-9]\d*\.log": (),
     r"provenance\.json": ("overrides", "versions"),
@@ -46,7 +45,7 @@ def attempt(
     kind and message, is written here, by the first host, unless the folder is not this job's.
     """
     try:
-        with owned(job, config):
+        with owned(job, config.launch.node_rank == 0):
             result = finished(config, job.path, verb)
             if result is not None:
                 say(f"{label}{job.name} {result['status']} before, skipped")
@@ -152,29 +151,11 @@ def failed(job: JobFolder) -> dict[str, Any]:
     )
 
 
-@contextlib.contextmanager
-def owned(job: JobFolder, config: Config) -> Iterator[None]:
-    """Keep a second launcher out of the folder; the lock falls with this process."""
-    job.path.mkdir(parents=True, exist_ok=True)
-    if config.launch.node_rank > 0:
-        # The first host of the job holds the lock, over the shared file system.
-        yield
-        return
-    try:
-        lock = FileLock(job.path / ".lock", timeout=0).acquire()
-    except Timeout:
-        raise JobError(f"{job.path}: another process is running this job") from None
-    with lock:
-        yield
-
-
 def clear(job: JobFolder) -> None:
     """Remove what an earlier attempt said about its end; its checkpoints and metrics stay."""
     job.result.unlink(missing_ok=True)
     job.failure.unlink(missing_ok=True)
     remove_logs(job, node=0)
-    for store in job.path.glob(".store-*"):
-        store.unlink()
 
 
 def record(

@@ -18,6 +18,7 @@ from hydratron.config.load import to_yaml
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, open_corpus
 from hydratron.data.manifest import TOKENIZER
+from hydratron.data.place import tokens_of
 from hydratron.job import JobFolder
 from hydratron.training.batches import dead_workers_named
 from hydratron.training.build import parameter_table
@@ -68,9 +69,8 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     # Lightning 2.6.6 asks torch 2.13 in a way that torch deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     torch.set_float32_matmul_precision(config.trainer.matmul_precision)
-    assert config.data.prepared is not None
     signals = StopSignals()
-    module = LanguageModule(config, open_corpus(config.data.prepared), signals)
+    module = LanguageModule(config, open_corpus(tokens_of(config.data, folder.path)), signals)
     first = dist.get_rank() == 0
     logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []
@@ -121,7 +121,7 @@ def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -
     )
     return pl.Trainer(
         strategy=strategy,
-        accelerator=options.accelerator,
+        accelerator="gpu" if dist.get_backend() == "nccl" else "cpu",
         devices=parallel.world_size // config.launch.nodes,
         num_nodes=config.launch.nodes,
         max_steps=options.max_steps,

@@ -14,6 +14,7 @@ import pytest
 from hydratron.config.schema import Config, ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.job import flatten
+from hydratron.locks import locked
 from hydratron.reporting import load
 from hydratron.reporting.records import RECENT_SECONDS, Run, read_run, read_runs
 from hydratron.reporting.rows import read_metrics
@@ -52,6 +53,17 @@ def test_steps_logged_again_replace_those_before(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({"step": s, "from": f}) + "\n" for s, f in steps))
     found = [(row["step"], row["from"]) for row in read_metrics(path)]
     assert found == [(10, "a"), (10, "b"), (20, "c"), (40, "c")]
+
+
+def test_the_lock_tells_whether_a_job_still_runs(tmp_path: Path) -> None:
+    run = read_run(write_job(tmp_path / "job", config(), status=None))
+    with locked(run.folder / ".lock"):
+        assert read_run(run.folder).status == "running"
+        old = time.time() - RECENT_SECONDS - 60
+        os.utime(run.folder / "metrics.jsonl", (old, old))
+        assert read_run(run.folder).status == "running"
+    os.utime(run.folder / "metrics.jsonl")
+    assert read_run(run.folder).status == "unfinished"
 
 
 def test_the_state_of_a_run_and_its_cause(tmp_path: Path) -> None:

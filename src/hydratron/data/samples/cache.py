@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
 from hydratron.data.folders import replacing
 from hydratron.data.mapped import mapped_npy
 from hydratron.hashing import json_sha256
 from hydratron.job import write_json
+from hydratron.locks import locked
 
 Arrays = dict[str, npt.NDArray[Any]]
 CONTENT = "content.json"
@@ -38,7 +38,7 @@ def cached(folder: Path, identity: Mapping[str, Any], build: Callable[[], Arrays
         return arrays
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{entry.name}.lock"):
+        with locked(folder / f".{entry.name}.lock"):
             arrays = _read(entry)
             return arrays if arrays is not None else _write(entry, identity, build())
     except OSError as error:
