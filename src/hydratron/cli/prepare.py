@@ -85,6 +85,12 @@ def build_parser() -> Parser:
         help="close each document with the end-of-document token\n"
         "(default: yes, but no with --sentences)",
     )
+    add(
+        "--eod",
+        metavar="TOKEN",
+        help="the tokenizer's entry that ends a document\n(default: <|endoftext|>, [SEP], </s>, "
+        "... whichever it has)",
+    )
     add("--workers", type=_positive, metavar="N", help="processes (default: all usable cores)")
     add("--force", action="store_true", help="replace the prepared folder DIR by another one")
     add(
@@ -117,6 +123,7 @@ def _prepare(args: argparse.Namespace) -> int:
             inputs=args.inputs,
             output=args.output,
             tokenizer=args.tokenizer,
+            end=args.eod,
             vocab_size=args.vocab_size or VOCAB_SIZE,
             keys=args.key or ["text"],
             level=SENTENCE if args.sentences else DOCUMENT,

@@ -84,10 +84,11 @@ class Deaf:
 
 def test_an_interrupt_does_not_wait_for_the_library() -> None:
     library: Any = Deaf()
+    trainer: Any = None
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            train(library, iter(["one", "two"]), None)
+            train(library, iter(["one", "two"]), trainer)
         assert not library.ended.is_set()
     finally:
         signal.signal(signal.SIGINT, before)
