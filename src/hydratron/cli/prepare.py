@@ -17,7 +17,8 @@ Text to tokens in Megatron-LM's .bin/.idx format, once for all jobs and on all c
   hydratron train data=indexed data.path=tokens
 
 INPUT: .txt (one document), .jsonl (one per line) or .parquet (one per row) files, or folders of
-them, searched recursively; .txt and .jsonl also packed as .gz, .xz or .zst.  DIR gets
+them, searched recursively, links included; .txt and .jsonl also packed as .gz, .xz or .zst.  What
+else lies there is left out and counted; what cannot be read is refused.  DIR gets
 KEY_document.bin and .idx (KEY_sentence with --sentences), tokenizer.json and manifest.json, all
 or nothing.  The same command again finds that there is nothing to do.
 """
