@@ -245,18 +245,23 @@ def test_unusable_data_stops_before_anything_exists(
 
 
 def test_data_is_prepared_once_for_each_tokenizer(
-    jobs: FakeJobs, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: FakeJobs,
+    elsewhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[int] = []
 
-    def prepare(data: object, tokenizer: Any, sentences: bool, **told: object) -> Path:
+    def prepare(data: object, tokenizer: Any, sentences: bool, progress: bool, tell: Any) -> Path:
         asked.append(tokenizer.vocab_size)
+        tell("left out: 1 link to what is read already")
         return elsewhere / str(tokenizer.vocab_size)
 
     monkeypatch.setattr("hydratron.data.prepare.prepare", prepare)
     argv = ["train", "-m", "seed=1,3", "tokenizer.vocab_size=512,1024", "hydra.sweep.dir=out"]
     assert main(argv) == 0
     assert asked == [512, 1024]
+    assert capsys.readouterr().err.count("left out: 1 link") == 1
     folders = [config.data.prepared for config in jobs.configs]
     assert folders == [str(elsewhere / name) for name in ("512", "1024", "512", "1024")]
 

@@ -17,7 +17,8 @@ Text to tokens in Megatron-LM's .bin/.idx format, once for all jobs and on all c
   hydratron train data=indexed data.path=tokens
 
 INPUT: .txt (one document), .jsonl (one per line) or .parquet (one per row) files, or folders of
-them, searched recursively; .txt and .jsonl also packed as .gz, .xz or .zst.  DIR gets
+them, searched recursively, links included; .txt and .jsonl also packed as .gz, .xz or .zst.  What
+else lies there is left out and counted; what cannot be read is refused.  DIR gets
 KEY_document.bin and .idx (KEY_sentence with --sentences), tokenizer.json and manifest.json, all
 or nothing.  The same command again finds that there is nothing to do.
 """
@@ -85,6 +86,12 @@ def build_parser() -> Parser:
         help="close each document with the end-of-document token\n"
         "(default: yes, but no with --sentences)",
     )
+    add(
+        "--eod",
+        metavar="TOKEN",
+        help="the tokenizer's entry that ends a document\n(default: <|endoftext|>, [SEP], </s>, "
+        "... whichever it has)",
+    )
     add("--workers", type=_positive, metavar="N", help="processes (default: all usable cores)")
     add("--force", action="store_true", help="replace the prepared folder DIR by another one")
     add(
@@ -117,6 +124,7 @@ def _prepare(args: argparse.Namespace) -> int:
             inputs=args.inputs,
             output=args.output,
             tokenizer=args.tokenizer,
+            end=args.eod,
             vocab_size=args.vocab_size or VOCAB_SIZE,
             keys=args.key or ["text"],
             level=SENTENCE if args.sentences else DOCUMENT,

@@ -90,6 +90,9 @@ def _tokenizer(config: Config) -> Iterator[Problem]:
     elif kind not in TOKENIZER_PATHS and path:
         expected = "is read with tokenizer=gpt2 or tokenizer=bert only"
         yield Problem("tokenizer.path", path, expected)
+    if kind not in TOKENIZER_PATHS and config.tokenizer.eod:
+        expected = f"is read with tokenizer=gpt2 or tokenizer=bert; {kind} has its own"
+        yield Problem("tokenizer.eod", config.tokenizer.eod, expected)
 
 
 def _tokenizer_of_data(config: Config) -> Iterator[Problem]:

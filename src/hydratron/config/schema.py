@@ -117,6 +117,11 @@ class TokenizerConfig:
         "either: a tokenizer.json",
         path=True,
     )
+    eod: str | None = option(
+        None,
+        "gpt2 and bert: the entry that ends a document, e.g. </s>; null: the first known one",
+        fixed=True,
+    )
 
 
 @dataclass

@@ -72,10 +72,8 @@ def _word(typed: str, name: str) -> str:
         return typed
     try:
         read = OverridesParser.create().parse_overrides([f"x={word}"])[0].value()
+        if read is None or read == word:
+            return word
     except HydraException:
-        return _quoted(word)
-    return word if read is None or read == word else _quoted(word)
-
-
-def _quoted(word: str) -> str:
+        pass  # such as ~ or a letter that is not ASCII
     return QuotedString(word, Quote.single).with_quotes()

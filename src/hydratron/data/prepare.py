@@ -17,7 +17,7 @@ from hydratron.data.manifest import DOCUMENT, FORMAT, SENTENCE, SPLITS, TRAIN
 from hydratron.data.preparer.blocks import Fragment, gather
 from hydratron.data.preparer.build import Recipe, fill
 from hydratron.data.preparer.pool import usable_cores
-from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
+from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, check_end, tokenizer_identity
 from hydratron.data.progress import LateProgress
 from hydratron.data.selection import select
 from hydratron.data.text import RULE, Source, next_boundary, open_source
@@ -51,13 +51,17 @@ def prepare(
     if source.note:
         tell(f"{source.place}: {source.note}")
     opener = OPENERS.get(tokenizer.kind)
-    opened = opener(tokenizer.path) if opener else None
+    opened = opener(tokenizer.path, tokenizer.eod) if opener else None
+    if not sentences:
+        check_end(opened, "tokenizer.path", tokenizer.path, "name its own by tokenizer.eod")
     identity: dict[str, Any] = {
         "format": FORMAT,
         "source": source.fingerprint(),
         "split": RULE,
         "level": SENTENCE if sentences else DOCUMENT,
-        "tokenizer": tokenizer_identity(tokenizer.kind, tokenizer.vocab_size, opened),
+        "tokenizer": tokenizer_identity(
+            tokenizer.kind, tokenizer.vocab_size, opened, tokenizer.eod
+        ),
     }
     if sentences:
         identity["sentences"] = {"language": ENGLISH, "found_by": splitter()}

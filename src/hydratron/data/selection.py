@@ -47,7 +47,7 @@ class Vocabulary:
     """Which tokenizer made the tokens; `file` is its definition where there is one."""
 
     size: int
-    eod: int
+    eod: int | None
     sha256: str
     file: str
 
@@ -126,7 +126,7 @@ def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> 
     if config.kind != "prepared":
         from hydratron.data.preparer.tokenize import OPENERS
 
-        tokenizer = OPENERS[config.kind](config.path)
+        tokenizer = OPENERS[config.kind](config.path, config.eod)
         asked = Vocabulary(
             tokenizer.vocab_size, tokenizer.eod, tokenizer.sha256, tokenizer.to_json()
         )

@@ -47,6 +47,7 @@ BAD = [
         "tokenizer.path=null: tokenizer=gpt2 needs a folder with encoder.json and vocab.bpe, "
         "or a tokenizer.json",
     ),
+    ({}, {"eod": "</s>"}, "tokenizer.eod=</s>: is read with tokenizer=gpt2 or tokenizer=bert"),
     ({}, {"path": "."}, "tokenizer.path=.: is read with tokenizer=gpt2 or tokenizer=bert only"),
 ]
 

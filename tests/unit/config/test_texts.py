@@ -13,6 +13,7 @@ from hydratron.config.keys import marked, options
 from hydratron.config.plan import plan
 from hydratron.config.schema import Config
 from hydratron.config.texts import as_typed, at_home
+from hydratron.config.validate import problems
 
 
 @pytest.fixture(autouse=True)
@@ -65,6 +66,18 @@ def test_a_text_is_what_was_typed(text: str) -> None:
     read = OverridesParser.create().parse_overrides(as_typed([f"data.path={text}"]))[0].value()
     word = text.strip()
     assert read == (None if word.lower() == "null" else word)
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_it_is_written() -> None:
+    config = Config()
+    config.logger.save_dir = config.model.name = "café"
+    assert [problem.key for problem in problems(config)] == ["model.name"]
+    config.logger.save_dir, config.logger.tags = "caf\udce9", ["a", "\udce9"]
+    found = [str(problem) for problem in problems(config)][:2]
+    reason = "has bytes that are not UTF-8; rename it, or link to it"
+    assert found == [
+        f"logger.tags=['a', '\\udce9']: {reason}", f"logger.save_dir=caf\udce9: {reason}",
+    ]  # fmt: skip
 
 
 def test_home_is_found_in_every_path(home: Path) -> None:

@@ -49,11 +49,11 @@ class Found:
             listed = [f"{count} {ending}" for ending, count in most]
             listed += ["..."] * (len(self.endings) > MOST_ENDINGS)
             total = self.endings.total()
-            told.append(f"{_files(total)} that are not {_kinds()} ({', '.join(listed)})")
+            told.append(f"{_files(total)} other than {_kinds()} ({', '.join(listed)})")
         if self.own:
             told.append(f"{self.own} folder{'s' * (self.own > 1)} that hydratron or W&B wrote")
         if self.twice:
-            told.append(f"{_files(self.twice)} or folders that links give a second time")
+            told.append(f"{self.twice} link{'s' * (self.twice > 1)} to what is read already")
         return f"left out: {'; '.join(told)}" if told else ""
 
 

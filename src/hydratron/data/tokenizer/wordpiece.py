@@ -113,10 +113,11 @@ def _alphabet(words: Counter[str]) -> list[str]:
     return sorted(kept | {piece for piece in inside if piece[-1] in kept})
 
 
-def open_bert(path: str | None) -> Tokenizer:
+def open_bert(path: str | None, end: str | None = None) -> Tokenizer:
     """BERT's uncased tokenizer from `tokenizer.path`; DataError when its file is not there.
 
-    The path is a folder with `vocab.txt` or `tokenizer.json`, or one such file.
+    The path is a folder with `vocab.txt` or `tokenizer.json`, or one such file.  `end` names
+    the entry that ends a document, if it is another than usual.
     """
     expected = f"a {VOCABULARY_FILE} or a {TOKENIZER_FILE}, or a folder with one of them"
     if not path:
@@ -124,9 +125,9 @@ def open_bert(path: str | None) -> Tokenizer:
     try:
         file = _bert_file(Path(path))
         if file.suffix == ".json":
-            tokenizer = Tokenizer.load(file)
+            tokenizer = Tokenizer.load(file, end)
         else:
-            tokenizer = _from_vocabulary(models.WordPiece.read_file(str(file)))
+            tokenizer = _from_vocabulary(models.WordPiece.read_file(str(file)), end)
     except FileNotFoundError:
         refuse_path(path, f"must be {expected}")
     except Exception as error:  # the library raises bare Exception
@@ -145,11 +146,11 @@ def _bert_file(path: Path) -> Path:
     raise FileNotFoundError(path)
 
 
-def _from_vocabulary(vocabulary: dict[str, int]) -> Tokenizer:
+def _from_vocabulary(vocabulary: dict[str, int], end: str | None = None) -> Tokenizer:
     inner = _uncased(models.WordPiece(vocabulary, unk_token=UNKNOWN))
     # Marks entries of the vocabulary, and adds none: a missing one is reported by name.
     inner.add_special_tokens([name for name in SPECIAL if name in vocabulary])
-    return Tokenizer(inner)
+    return Tokenizer(inner, end)
 
 
 def _uncased(model: models.Model) -> tokenizers.Tokenizer:

@@ -46,7 +46,7 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
 def test_other_files_are_counted_by_their_ending(tmp_path: Path) -> None:
     make(tmp_path, "a.txt", "b.json", "c.json", "d/e.jsonl.bz2", "README", "f.parquet.gz")
     assert find_files([tmp_path], "INPUT").note == (
-        "left out: 5 files that are not .txt, .jsonl or .parquet "
+        "left out: 5 files other than .txt, .jsonl or .parquet "
         "(2 .json, 1 without ending, 1 .parquet.gz, 1 .jsonl.bz2)"
     )
     make(tmp_path, *(f"x.{i}" for i in range(9)))
@@ -65,7 +65,7 @@ def test_linked_files_and_folders_are_read_once(tmp_path: Path) -> None:
     for root in (corpus, tmp_path / "named"):
         found = find_files([root], "INPUT")
         assert [file.name for file in found.files] == ["again/c.txt", "far/b.jsonl", "m/a.jsonl"]
-        assert found.note == "left out: 6 files or folders that links give a second time"
+        assert found.note == "left out: 6 links to what is read already"
 
 
 def test_a_link_to_a_file_elsewhere_has_the_name_of_the_link(tmp_path: Path) -> None:
@@ -106,18 +106,15 @@ except Exception as error:
 
 
 def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
-    # What pytest makes may be entered by its owner alone.
     root = make(tmp_path / "t", "a.txt", "b/c.txt", "d.txt")
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
-    (root / "b").chmod(0)
-    (root / "d.txt").chmod(0)
-    arguments = [str(root), f"{root}/b/c.txt"]
+    for path, mode in ((root, 0o755), (root / "b", 0), (root / "d.txt", 0)):
+        path.chmod(mode)
+    # From inside: what pytest makes above it may be entered by its owner alone.
     run = subprocess.run(
-        [sys.executable, "-c", UNREADABLE, *arguments], capture_output=True, text=True, check=True
-    )
-    expected = [f"INPUT={root}/{name}: cannot be read: Permission denied" for name in
-                ("d.txt", "b", "b/c.txt")]  # fmt: skip
+        [sys.executable, "-c", UNREADABLE, ".", "b/c.txt"],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    expected = [f"INPUT={n}: cannot be read: Permission denied" for n in ("d.txt", "b", "b/c.txt")]
     assert run.stdout.splitlines() == expected
 
 
@@ -141,7 +138,7 @@ def test_what_hydratron_and_wandb_wrote_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "outputs/wandb/debug.log").unlink()
     assert refused(tmp_path / "outputs/wandb") == [
         f"INPUT={tmp_path}/outputs/wandb: the folder has no .txt, .jsonl or .parquet file; left "
-        "out: 1 folder that hydratron or W&B wrote; 1 file or folders that links give a second time"
+        "out: 1 folder that hydratron or W&B wrote; 1 link to what is read already"
     ]
 
 
