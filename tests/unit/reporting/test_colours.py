@@ -42,6 +42,8 @@ def test_what_differs_is_shared_out_over_colour_and_dash() -> None:
     many = [run(model__layernorm__placement=p, optim__lr=lr) for p in "ab" for lr in range(1, 8)]
     assert (legends(many).colour, legends(many).dash) == ("lr", "placement")
     assert not by("lr", many).dashes
+    sizes = [run(m, optim__lr=lr) for m in (PICO, NANO) for lr in (1, 2, 3)]
+    assert (legends(sizes).colour, legends(sizes).dash) == ("model", "lr")
     one = [run(optim__lr=lr, seed=seed) for lr in (1, 2) for seed in (1, 2)]
     assert (legends(one).colour, legends(one).dash) == ("lr", NONE)
     three = [

@@ -195,6 +195,11 @@ def test_random_rates_do_not_hide_the_placement() -> None:
     assert said(runs)[0].startswith(
         "placement, each at its best lr: pre (lr 0.011) ends lower than post (lr 0.013)"
     )
+    numbers = [
+        run(4.0, model__dropout=dropout, optim__lr=rate)
+        for dropout, rate in ((0.0, 0.011), (0.0, 0.012), (0.1, 0.013), (0.1, 0.014))
+    ]
+    assert [factor.title for factor in factors(numbers)] == ["dropout", "lr"]
 
 
 def test_size_degree_and_seed_are_not_compared_a_second_time() -> None:
