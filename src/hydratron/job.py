@@ -58,6 +58,10 @@ class JobFolder:
         return self.path / "failure.json"
 
     @property
+    def wandb(self) -> Path:
+        return self.path / "wandb.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
