@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.jobs import claim, complain_of
+from hydratron.cli.jobs import claim, complain_of, made
 from hydratron.cli.parser import Parser
 from hydratron.job import SIGNALLED, write_json, write_text
 
@@ -47,7 +47,15 @@ def run(argv: Sequence[str]) -> int:
     folder = claim(planned)
     runner = Runner()
     code = run_planned(runner, planned, overrides, folder)
-    return code if code > SIGNALLED else max(code, complain_of(planned, folder, runner.results))
+    if code > SIGNALLED:
+        return code
+    if planned.multirun:
+        from rich.console import Console
+
+        from hydratron.cli.comparison import compare
+
+        compare(folder, made(planned, folder), Console())
+    return max(code, complain_of(planned, folder, runner.results))
 
 
 @dataclasses.dataclass(frozen=True)
