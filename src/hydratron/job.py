@@ -62,6 +62,10 @@ class JobFolder:
         return self.path / ".lock"
 
     @property
+    def wandb(self) -> Path:
+        return self.path / "wandb.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

@@ -29,16 +29,21 @@ def claim(planned: Command) -> Path:
     return folder
 
 
+def made(planned: Command, folder: Path) -> list[Path]:
+    """The folders of the command's jobs; those with a result where a sweeper decided on them."""
+    if planned.open_ended:
+        return sorted(path.parent for path in folder.glob("*/result.json"))
+    return planned.job_folders(folder)
+
+
 def complain_of(planned: Command, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
     """Print one line for every job that did not complete; returns the command's exit code.
 
     It is above SIGNALLED where a job was preempted, and 1 where one did not complete otherwise.
     `results` are those known to this process, by the folder's name; the others are read.
     """
-    known = planned.job_folders(folder)
-    jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
     code = 0
-    for job in map(JobFolder, jobs):
+    for job in map(JobFolder, made(planned, folder)):
         result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
         if result["status"] != "completed":
             code = max(code, exit_code(result))

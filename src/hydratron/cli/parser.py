@@ -28,6 +28,10 @@ class Parser(argparse.ArgumentParser):
         self.flags += [name for name in action.option_strings if name.startswith("--")]
         return action
 
+    def add_refused(self, *names: str, **options: Any) -> None:
+        """A flag that is known only to be answered: completion does not offer it."""
+        super().add_argument(*names, help=argparse.SUPPRESS, **options)
+
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"hydratron: {message} (see {self.prog} --help)\n")
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydratron.cli.hydra_flags import hydra_parser, parse, shown
 from hydratron.cli.jobs import claim, complain_of
 from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
@@ -22,17 +23,13 @@ if TYPE_CHECKING:
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="hydratron train", add_help=False)
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("-m", "--multirun", action="store_true")
-    parser.add_argument("--cfg", choices=("job", "hydra", "all"))
+    parser = hydra_parser("train")
     parser.add_argument("--prepare-only", action="store_true")
-    parser.add_argument("overrides", nargs="*")
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
-    args = build_parser().parse_intermixed_args(argv)
+    args = parse(build_parser(), argv)
     if args.help:
         from hydratron.config.help import train_help
 
@@ -45,8 +42,8 @@ def run(argv: Sequence[str]) -> int:
     args.overrides = as_typed(args.overrides)
     refuse_sections(args.overrides)
     planned = plan(args.overrides, args.multirun)
-    if args.cfg:
-        return _show(planned, args.cfg, args.overrides)
+    if (code := shown(args, args.overrides, planned)) is not None:
+        return code
     from hydratron.config.task import run_planned
     from hydratron.launch.accelerators import check as check_accelerators
     from hydratron.launch.settling import settle
@@ -83,19 +80,6 @@ def _typed(override: str) -> str:
     """As a shell takes it: without Hydra's quotes where Hydra needs none, else quoted once more."""
     bare = override.replace("'", "")
     return bare if re.fullmatch(r"[a-z.]+=[A-Za-z0-9_./-]+", bare) else shlex.quote(override)
-
-
-def _show(planned: Command, kind: str, overrides: Sequence[str]) -> int:
-    """Print the configuration of every job as YAML, or Hydra's own view of the command."""
-    if kind != "job":
-        from hydratron.config.task import show
-
-        return show(kind, overrides)
-    from hydratron.config.load import to_yaml
-
-    for job in planned.jobs:
-        print(f"--- # {job.name}\n{to_yaml(job.config)}", end="")
-    return 0
 
 
 def _prepare(configs: Sequence[Config]) -> dict[str, str]:

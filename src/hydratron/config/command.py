@@ -78,6 +78,14 @@ class Command:
             fixed = f"{SUBDIR}={_quoted(self.subdir)}"
         return ["--multirun", *overrides, fixed, self.place(folder)]
 
+    def first(self, overrides: Sequence[str]) -> list[str]:
+        """Hydra's command line for the first job alone, which Hydra can print; of a sweep it
+        prints nothing."""
+        if not self.multirun:
+            return [*overrides]
+        own = [line for line in overrides if line.lstrip("+~").startswith(("hydra.", "hydra/"))]
+        return [*own, *self.jobs[0].overrides, "hydra.mode=MULTIRUN"]
+
     def sweep(self) -> list[list[str]]:
         """Of each job of a sweep that is planned, what Hydra composes it from."""
         if self.open_ended or not self.multirun:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +17,7 @@ from hydra.core.override_parser.types import (
     Glob,
     IntervalSweep,
     Override,
+    Quote,
     QuotedString,
     RangeSweep,
 )
@@ -194,3 +196,11 @@ def searchpath(lines: Sequence[str]) -> list[str]:
     except HydraException:
         raise ConfigError([_malformed(line)]) from None
     return [str(entry) for entry in value] if isinstance(value, list) else [str(value)]
+
+
+def with_search_folder(lines: Sequence[str], folder: Path) -> list[str]:
+    """The overrides with a folder of configs, `--config-dir`, before those of `searchpath`."""
+    rest = [line for line in lines if not line.startswith("hydra.searchpath=")]
+    paths = [f"file://{folder.resolve()}", *searchpath(lines)]
+    quoted = ",".join(QuotedString(path, Quote.single).with_quotes() for path in paths)
+    return [*rest, f"hydra.searchpath=[{quoted}]"]

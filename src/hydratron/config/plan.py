@@ -62,8 +62,9 @@ def plan(overrides: Sequence[str], multirun: bool = False) -> Command:
     only Hydra knows (its own keys, files that it cannot read).
     """
     with composer() as hydra:
-        paths = grammar.searchpath(overrides)
-        groups = folders.groups(folders.search_folders(paths))
+        places = folders.search_folders(grammar.searchpath(overrides))
+        _refuse_shadowed(places)
+        groups = folders.groups(places)
         typed, refused = _parse(overrides, groups)
         own = [override for override in typed if grammar.is_hydra(override)]
         asked = [override for override in typed if not grammar.is_hydra(override)]
@@ -81,6 +82,14 @@ def plan(overrides: Sequence[str], multirun: bool = False) -> Command:
         naming = Naming.of(base, multirun, sweep.keys)
         planned = _plan_jobs(hydra, [[*own, *product] for product in products], naming, refused)
     return _placed(planned, base, multirun, open_ended, naming.pattern)
+
+
+def _refuse_shadowed(places: Sequence[Path]) -> None:
+    """Raise ConfigError for files that would be passed over in silence."""
+    expected = "a file of this name comes before it; give yours another name"
+    found = [Problem(str(file), "", expected) for file in folders.shadowed(places)]
+    if found:
+        raise ConfigError(found)
 
 
 def _sweeps(base: DictConfig, own: Sequence[Override]) -> bool:

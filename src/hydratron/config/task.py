@@ -93,6 +93,6 @@ def run(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> int:
     return 0
 
 
-def show(kind: str, overrides: Sequence[str]) -> int:
-    """Print Hydra's own configuration (`hydra`) or everything (`all`); runs nothing."""
-    return run(lambda composed: None, ["--cfg", kind, *overrides])
+def show(flags: Sequence[str], overrides: Sequence[str]) -> int:
+    """Let Hydra print what its flags ask for (`--cfg hydra`, `--info plugins`); runs nothing."""
+    return run(lambda composed: None, [*flags, *overrides])

@@ -143,11 +143,13 @@ def failed(job: JobFolder) -> dict[str, Any]:
     rank = found.get("rank")
     log = rank_log(job, rank) if rank is not None else agent_log(job)
     keys = ("rank", "kind", "message", "step")
+    run = read_json(job.wandb)
     return (
         last_row(job)
         | {"status": "failed"}
         | {key: found.get(key) for key in keys}
         | {"log": str((log if log.exists() else job.failure).relative_to(job.path))}
+        | ({"wandb": run} if run else {})
     )
 
 

@@ -29,7 +29,7 @@ from hydratron.training.module import LanguageModule
 from hydratron.training.saving import CheckpointEvery
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
-from hydratron.training.wandb_run import finish, wandb_logger
+from hydratron.training.wandb_run import finish, wandb_logger, wandb_of
 
 
 class Ending(Callback):
@@ -100,6 +100,8 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
         **{key: finite(value) for key, value in metrics.last.items()},
         "seconds": round(metrics.seconds(), 3),
         "parameters": module.parameter_count(),
+        # Written by the first rank before the first step.
+        **({"wandb": run} if (run := wandb_of(config, folder)) else {}),
     }
 
 

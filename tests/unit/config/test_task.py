@@ -169,5 +169,5 @@ def test_launchers_may_pickle_the_task() -> None:
 
 
 def test_show_prints_hydras_own_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show("hydra", ["seed=3"]) == 0
+    assert show(["--cfg", "hydra"], ["seed=3"]) == 0
     assert "- seed=3" in capsys.readouterr().out

@@ -42,6 +42,25 @@ def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) 
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_job_that_goes_on_is_the_run_that_it_was(tmp_path: Path) -> None:
+    jobs = [JobFolder(tmp_path / "out" / "sweep" / name) for name in ("000_job", "001_job")]
+    told = []
+    for job in (jobs[0], jobs[0], jobs[1]):
+        job.path.mkdir(parents=True, exist_ok=True)
+        logger = wandb_run.wandb_logger(config(tmp_path), job)
+        found = wandb_run.wandb_of(config(tmp_path), job)
+        assert found is not None
+        assert logger is not None
+        assert found["id"] == logger.experiment.id  # type: ignore[attr-defined]
+        assert found["url"] is None
+        assert (job.path / found["files"] / f"run-{found['id']}.wandb").is_file()
+        wandb_run.finish(logger, failed=False)
+        told.append(found["id"])
+    assert told[0] == told[1] != told[2]
+    assert wandb_run.wandb_of(config(tmp_path, kind="none"), jobs[0]) is None
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_the_offline_file_holds_what_a_workspace_asks_for(tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "out" / "sweep" / "000_job")
     job.path.mkdir(parents=True)
