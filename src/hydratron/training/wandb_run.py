@@ -5,9 +5,11 @@ from __future__ import annotations
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from hydratron.config.planning import SECTIONS
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 
@@ -28,6 +30,11 @@ def wandb_logger(config: Config, folder: JobFolder) -> Logger | None:
         return _start(config, folder, offline=True)
     except Exception:
         return None
+
+
+def used(config: Config) -> dict[str, Any]:
+    """The options of the job, without those of the machine that only a plan is made for."""
+    return {name: value for name, value in asdict(config).items() if name not in SECTIONS}
 
 
 def finish(logger: Logger | None, failed: bool) -> None:
@@ -53,7 +60,7 @@ def _start(config: Config, folder: JobFolder, offline: bool) -> Logger:
         group=folder.sweep,
         job_type=config.variant,
         tags=[config.model.name, config.parallel.label, *options.tags],
-        config=asdict(config),
+        config=used(config),
         save_dir=options.save_dir,
         offline=offline,
         settings=wandb.Settings(
