@@ -37,6 +37,15 @@ def sweep(folder: Path, *more: str) -> list[str]:
     return ["plan", "-m", *TINY, "parallel=single,tp2", *more, f"hydra.sweep.dir={folder}"]
 
 
+def test_seconds_say_what_their_constants_are_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(single(tmp_path / "job")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "fitted to the V100s of 2019, unproven on this machine; this step reaches" in said
+    assert "% of H100 80 GB's peak" in said
+
+
 def single(folder: Path, *more: str) -> list[str]:
     return ["plan", *TINY, *more, f"hydra.run.dir={folder}"]
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,25 +10,13 @@ import pytest
 from hydratron.cli import main
 from hydratron.data.folders import replacing as replacing_folder
 from hydratron.job import write_text
+from tests.helpers.disk import full_disk
 
 
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file may grow beyond 8 KiB: the writes fail as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, before)
-
-
-def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(
-    tmp_path: Path, full_disk: None
-) -> None:
+def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     write_text(path, "old")
-    with pytest.raises(OSError, match=r"page\.html") as told:
+    with full_disk(), pytest.raises(OSError, match=r"page\.html") as told:
         write_text(path, "x" * 100_000)
     assert told.value.filename == str(path)
     assert path.read_text() == "old"
@@ -52,10 +37,11 @@ def test_the_umask_says_who_may_read_and_write(tmp_path: Path, mask: int) -> Non
 
 
 def test_a_command_says_in_one_line_what_the_disk_refuses(
-    tmp_path: Path, full_disk: None, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "job").mkdir()
     (tmp_path / "job" / "config.yaml").write_text("seed: 1\n")
-    assert main(["report", str(tmp_path)]) == 1
+    with full_disk():
+        assert main(["report", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"hydratron: {tmp_path}/dashboard.html: File too large\n"
     assert not (tmp_path / "dashboard.html").exists()

@@ -20,7 +20,7 @@ import torch.distributed as dist
 
 from hydratron.config.load import load
 from hydratron.config.schema import Config
-from hydratron.errors import JobError
+from hydratron.errors import HydratronError, JobError
 from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
 from hydratron.launch.accelerators import accelerator
@@ -185,8 +185,14 @@ def main() -> int:
     if arguments.supervised:
         redirect_output(job, int(os.environ["RANK"]))
         end_with_launcher(sys.stdin.fileno())
-    with nullcontext() if arguments.supervised else owned(job, first):
-        result = worker(job.path, arguments.train, prepared=arguments.prepared)
+    try:
+        with nullcontext() if arguments.supervised else owned(job, first):
+            result = worker(job.path, arguments.train, prepared=arguments.prepared)
+    except HydratronError as error:
+        if arguments.supervised:
+            raise  # The log has the traceback.
+        print(f"hydratron: {error}", file=sys.stderr)
+        return 1
     # A non-zero code would have the agent end ranks that are still closing.
     return 0 if arguments.supervised else exit_code(result)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from hydratron.config.planning import SECTIONS
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, read_json, write_json
 
@@ -42,6 +43,11 @@ def wandb_of(config: Config, folder: JobFolder) -> dict[str, Any] | None:
     return read_json(folder.wandb) if config.logger.kind == "wandb" else None
 
 
+def used(config: Config) -> dict[str, Any]:
+    """The options of the job, without those of the machine that only a plan is made for."""
+    return {name: value for name, value in asdict(config).items() if name not in SECTIONS}
+
+
 def finish(logger: Logger | None, failed: bool) -> None:
     """Close the run, so that the next job of this process tree starts its own."""
     if logger is None:
@@ -67,7 +73,7 @@ def _start(config: Config, folder: JobFolder, offline: bool) -> Logger:
         group=folder.sweep,
         job_type=config.variant,
         tags=[config.model.name, config.parallel.label, *options.tags],
-        config=asdict(config),
+        config=used(config),
         save_dir=options.save_dir,
         offline=offline,
         settings=wandb.Settings(

@@ -33,6 +33,7 @@ def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) 
     assert set(run.tags) == {"gpt_nano", "single", "mine"}
     assert run.config["model"]["hidden_size"] == 192
     assert run.config["seed"] == 7
+    assert not {"cluster", "plan"} & {*run.config.keys()}
     MetricsWriter(job.metrics, [logger]).write({"step": 3, "tokens": 30, "train/loss": 2.5})
     assert run.summary["train/loss"] == 2.5
     assert run.summary["tokens"] == 30
