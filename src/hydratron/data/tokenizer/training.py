@@ -10,6 +10,8 @@ from itertools import pairwise
 import tokenizers
 from tokenizers import trainers
 
+from hydratron.data.interruptible import interruptible
+
 # The library takes the square of a word's length, and words of a crawl have no end: base64, DNA, a
 # line of dashes.  No word of a language is that long; what is longer is learnt in pieces.
 LONGEST_WORD = 256
@@ -19,11 +21,8 @@ LONG_RUN = re.compile(rf"(?<!\S)\S{{{LONGEST_WORD + 1},}}|(?<!\s)\s{{{LONGEST_WO
 def train(inner: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.Trainer) -> None:
     """Train `inner` on the texts, whose errors are raised here.
 
-    The library hears no signal before it is done, which may take minutes.  So it works in a thread,
-    and an interrupt is raised here at once; the thread then gets no more text, and what it still
-    does ends with the process at the latest.
+    That may take minutes.  Once it is interrupted, the library gets no more text.
     """
-    raised: list[BaseException] = []
     stop = threading.Event()
 
     def given() -> Iterator[str]:
@@ -32,21 +31,10 @@ def train(inner: tokenizers.Tokenizer, texts: Iterable[str], trainer: trainers.T
                 raise InterruptedError
             yield text
 
-    def work() -> None:
-        try:
-            inner.train_from_iterator(given(), trainer)
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=work, daemon=True)
     try:
-        thread.start()
-        while thread.is_alive():
-            thread.join(1.0)
+        interruptible(lambda: inner.train_from_iterator(given(), trainer))
     finally:
         stop.set()
-    if raised:
-        raise raised[0]
 
 
 def bounded(texts: Iterable[str]) -> Iterator[str]:
