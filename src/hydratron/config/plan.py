@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hydratron.config import folders
 from hydratron.config import overrides as grammar
-from hydratron.config.compose import Composer, composer, config_of, explained
+from hydratron.config.compose import Composer, composer, config_of, explained, stated
 from hydratron.config.keys import options
 from hydratron.config.schema import Config
 from hydratron.config.validate import problems
@@ -194,6 +194,12 @@ def _plan_job(number: int, composed: DictConfig, multirun: bool) -> PlannedJob:
     except OmegaConfBaseException as error:
         raise explained(error) from None
     return PlannedJob(config, asked, name)
+
+
+def defaults() -> Config:
+    """The configuration of a command without options, as it is written."""
+    with composer() as hydra:
+        return stated(hydra.compose([]), [], [])
 
 
 def default_choices() -> dict[str, str]:

@@ -14,6 +14,7 @@ from hydratron.config.decays import DECAYS
 from hydratron.config.model import ModelConfig
 from hydratron.config.optimizers import OPTIMIZERS
 from hydratron.config.option import option, section
+from hydratron.config.stability import StabilityConfig
 from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 
 
@@ -160,34 +161,21 @@ class TrainerConfig:
         choices=("highest", "high", "medium"),
     )
     accelerator: str = option("auto", "auto: gpu when there is one", choices=("auto", "cpu", "gpu"))
-    log_every_n_steps: int = option(10, "optimizer steps between rows of metrics.jsonl", minimum=1)
-    val_every_n_steps: int = option(100, "optimizer steps between validations", minimum=1)
+    log_every_n_steps: int | None = option(
+        None,
+        "optimizer steps between rows of metrics.jsonl; null: about max_steps / 100, at most 100",
+        minimum=1, bookkeeping=True, distinct=True,
+    )  # fmt: skip
+    val_every_n_steps: int | None = option(
+        None, "optimizer steps between validations; null: about max_steps / 20, at most 1000",
+        minimum=1, bookkeeping=True, distinct=True,
+    )  # fmt: skip
     val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)
     timeout_seconds: float = option(300.0, "a collective that takes longer ends the job", above=0)
     peak_flops: float | None = option(
         None,
         "FLOP/s of one rank that count as 100 % MFU; null: known GPU, else measured GEMM",
         above=0,
-    )
-
-
-@dataclass
-class StabilityConfig:
-    """What is measured of a run that may break, and the rule, fixed beforehand, for one that did.
-
-    A run has diverged when its loss or gradient norm is not finite, or when the median training
-    loss of the last `window` steps lies `diverged_nats` above the lowest such median before.
-    """
-
-    window: int = option(50, "optimizer steps of the median training loss", minimum=2)
-    spike_nats: float = option(
-        0.5, "a step whose loss is this far above the median of the window is a spike", above=0
-    )
-    diverged_nats: float = option(
-        2.0, "a median this far above the lowest one ends the job as diverged", above=0
-    )
-    layers_every_n_steps: int = option(
-        0, "optimizer steps between rows of each layer's norms; 0: none", minimum=0
     )
 
 

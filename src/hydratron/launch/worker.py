@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -23,6 +24,7 @@ from hydratron.errors import JobError
 from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
 from hydratron.launch.history import keep_rows, last_row, starting_point
+from hydratron.launch.lines import told
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
 
 Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
@@ -52,13 +54,15 @@ class Rank:
         )
 
 
-def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> dict[str, Any]:
+def worker(
+    job_folder: Path, train: str = TRAIN, store: Path | None = None, tell: bool = False
+) -> dict[str, Any]:
     """Run this process's rank of the job and return the job's result.
 
     `train` is `package.module:function`, called on every rank.  The process group meets over the
-    file `store`, or over torchrun's address without one.  Rank 0 writes result.json once every rank
-    has finished.  An exception is recorded in failure.json, unless another rank's was first, and
-    raised again.
+    file `store`, or over torchrun's address without one.  With `tell` it says on stderr how far the
+    job is, as a launcher would.  Rank 0 writes result.json once every rank has finished.  An
+    exception is recorded in failure.json, unless another rank's was first, and raised again.
     """
     rank = Rank.of(os.environ)
     folder = JobFolder(job_folder)
@@ -74,7 +78,9 @@ def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> d
             keep_rows(folder, start)
         # No rank may fail before the traces of an earlier attempt are gone.
         dist.barrier()
-        result = _import_train(train)(config, folder, start)
+        telling = tell and rank.rank == 0
+        with told(folder, config.trainer.max_steps) if telling else nullcontext():
+            result = _import_train(train)(config, folder, start)
         dist.barrier()
         if rank.rank == 0:
             write_json(folder.result, result)
@@ -182,7 +188,7 @@ def main() -> int:
     if arguments.supervised:
         redirect_output(JobFolder(arguments.job_folder), int(os.environ["RANK"]))
         end_with_launcher(sys.stdin.fileno())
-    result = worker(arguments.job_folder, arguments.train)
+    result = worker(arguments.job_folder, arguments.train, tell=not arguments.supervised)
     # A non-zero code would have the agent end ranks that are still closing.
     return 0 if arguments.supervised else exit_code(result)
 
