@@ -15,8 +15,8 @@ from hydratron.config.schema import (
     LaunchConfig,
     LoggerConfig,
     ParallelConfig,
-    TrainerConfig,
 )
+from hydratron.config.trainer import TrainerConfig
 from hydratron.job import JobFolder
 from hydratron.launch.progress import Position
 

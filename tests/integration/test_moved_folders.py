@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hydratron.cli import main
 from hydratron.config.load import dump, from_dict
-from hydratron.config.schema import Config, TrainerConfig
+from hydratron.config.schema import Config
+from hydratron.config.trainer import TrainerConfig
 from hydratron.job import JobFolder, read_json
 from tests.helpers.launchers import python
 from tests.helpers.prepared import synthetic_prepared

@@ -28,6 +28,7 @@ from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
 from hydratron.config.naming import Label
 from hydratron.config.resume import config_file, merge, named_options
+from hydratron.config.rules import filled
 from hydratron.config.schema import Config
 from hydratron.config.texts import at_home
 from hydratron.errors import ConfigError, HydratronError, Problem
@@ -78,10 +79,15 @@ class Composer:
 
 
 def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[str]) -> Config:
-    """The configuration in a composition, `resume` included; the `hydra` node is left out.
+    """The configuration in a composition, `resume` included, with the numbers of its rules.
 
     `overrides` are the job's own: they win over the resumed job.  Raises ConfigError.
     """
+    return filled(stated(composed, overrides, searchpath))
+
+
+def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[str]) -> Config:
+    """The same as it is written, where null stands for a rule; the `hydra` node is left out."""
     names = [str(name) for name in composed if name != "hydra"]
     masked = OmegaConf.masked_copy(composed, names)
     try:

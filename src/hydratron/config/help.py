@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from hydratron.config import folders
 from hydratron.config.keys import listed, options, value_of
-from hydratron.config.plan import default_choices, jobs
+from hydratron.config.plan import default_choices, defaults
 from hydratron.config.planning import SECTIONS
 
 WIDTH = 100
@@ -91,7 +91,7 @@ def _help(intro: str, without: Collection[str] = ()) -> str:
         marked = [f"{choice}*" if chosen.get(group) == choice else choice for choice in choices]
         lines.append(_entry(f"{group}=", listed(marked), 16))
     lines.append(KEYS)
-    config = jobs([])[0].config
+    config = defaults()
     for key, option in options().items():
         if key.partition(".")[0] in without:
             continue

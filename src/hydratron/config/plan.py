@@ -16,8 +16,16 @@ from omegaconf.errors import OmegaConfBaseException
 from hydratron.config import folders
 from hydratron.config import overrides as grammar
 from hydratron.config.command import RUN_DIR, SUBDIR, SWEEP_DIR, Command, PlannedJob
-from hydratron.config.compose import Composer, composer, config_of, explained, label_of
+from hydratron.config.compose import (
+    Composer,
+    composer,
+    config_of,
+    explained,
+    label_of,
+    stated,
+)
 from hydratron.config.keys import options
+from hydratron.config.schema import Config
 from hydratron.config.sweeps import Sweep
 from hydratron.config.validate import problems
 from hydratron.errors import ConfigError, Problem
@@ -187,6 +195,12 @@ def _plan_job(number: int, composed: DictConfig, naming: Naming) -> PlannedJob:
     config = config_of(composed, asked, composed.hydra.searchpath)
     label = label_of(composed, config, naming.keys)
     return PlannedJob(config, asked, naming.name(composed), label)
+
+
+def defaults() -> Config:
+    """The configuration of a command without options, as it is written."""
+    with composer() as hydra:
+        return stated(hydra.compose([]), [], [])
 
 
 def default_choices() -> dict[str, str]:

@@ -14,6 +14,8 @@ from hydratron.config.decays import DECAYS
 from hydratron.config.model import ModelConfig
 from hydratron.config.optimizers import OPTIMIZERS
 from hydratron.config.option import option, section
+from hydratron.config.stability import StabilityConfig
+from hydratron.config.trainer import TrainerConfig
 from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 
 
@@ -164,62 +166,6 @@ class ScheduleConfig:
         tuned=True,
     )
     min_lr: float = option(0.0, "learning rate after decay_steps", minimum=0, tuned=True)
-
-
-@dataclass
-class TrainerConfig:
-    """`trainer=`: how long, how large a batch, how precise, how often it is measured."""
-
-    max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
-    global_batch_size: int = option(
-        8, "sequences per optimizer step, all replicas", minimum=1, fixed=True
-    )
-    micro_batch_size: int | None = option(
-        None,
-        "sequences per forward pass of one replica; null: its whole share of the global batch",
-        minimum=1,
-        per_degree=True,
-    )
-    precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
-    matmul_precision: str = option(
-        "highest",
-        "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",
-        choices=("highest", "high", "medium"),
-    )
-    accelerator: str = option(
-        "auto",
-        "auto: gpu where a host has one for each of its ranks, else cpu",
-        choices=("auto", "cpu", "gpu"),
-    )
-    log_every_n_steps: int = option(10, "optimizer steps between rows of metrics.jsonl", minimum=1)
-    val_every_n_steps: int = option(100, "optimizer steps between validations", minimum=1)
-    val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)
-    timeout_seconds: float = option(300.0, "a collective that takes longer ends the job", above=0)
-    peak_flops: float | None = option(
-        None,
-        "FLOP/s of one rank that count as 100 % MFU; null: known GPU, else measured GEMM",
-        above=0,
-    )
-
-
-@dataclass
-class StabilityConfig:
-    """What is measured of a run that may break, and the rule, fixed beforehand, for one that did.
-
-    A run has diverged when its loss or gradient norm is not finite, or when the median training
-    loss of the last `window` steps lies `diverged_nats` above the lowest such median before.
-    """
-
-    window: int = option(50, "optimizer steps of the median training loss", minimum=2)
-    spike_nats: float = option(
-        0.5, "a step whose loss is this far above the median of the window is a spike", above=0
-    )
-    diverged_nats: float = option(
-        2.0, "a median this far above the lowest one ends the job as diverged", above=0
-    )
-    layers_every_n_steps: int = option(
-        0, "optimizer steps between rows of each layer's norms; 0: none", minimum=0
-    )
 
 
 @dataclass

@@ -26,6 +26,7 @@ from hydratron.launch import failure
 from hydratron.launch.accelerators import accelerator
 from hydratron.launch.environment import INTERFACES, inherited, one_host
 from hydratron.launch.history import keep_rows, last_row, starting_point
+from hydratron.launch.lines import told
 from hydratron.launch.meeting import Meeting
 from hydratron.launch.ownership import owned
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
@@ -62,13 +63,15 @@ def worker(
     train: str = TRAIN,
     meeting: Meeting | None = None,
     prepared: Path | None = None,
+    tell: bool = False,
 ) -> dict[str, Any]:
     """Run this process's rank of the job and return the job's result.
 
     `train` is `package.module:function`, called on every rank.  The process group opens at
     the `meeting`, or at torchrun's address without one.  `prepared` is where the tokens lie, if not
-    where config.yaml says.  Rank 0 writes result.json once every rank has finished.  An exception
-    is recorded in failure.json, unless another rank's was first, and raised again.
+    where config.yaml says.  With `tell` it says on stderr how far the job is, as a launcher would.
+    Rank 0 writes result.json once every rank has finished.  An exception is recorded in
+    failure.json, unless another rank's was first, and raised again.
     """
     rank = Rank.of(os.environ)
     folder = JobFolder(job_folder)
@@ -86,7 +89,9 @@ def worker(
             keep_rows(folder, start)
         # No rank may fail before the traces of an earlier attempt are gone.
         dist.barrier()
-        result = _import_train(train)(config, folder, start)
+        telling = tell and rank.rank == 0
+        with told(folder, config.trainer.max_steps) if telling else nullcontext():
+            result = _import_train(train)(config, folder, start)
         dist.barrier()
         if rank.rank == 0:
             write_json(folder.result, result)
@@ -187,7 +192,8 @@ def main() -> int:
         end_with_launcher(sys.stdin.fileno())
     try:
         with nullcontext() if arguments.supervised else owned(job, first):
-            result = worker(job.path, arguments.train, prepared=arguments.prepared)
+            tell = not arguments.supervised
+            result = worker(job.path, arguments.train, prepared=arguments.prepared, tell=tell)
     except HydratronError as error:
         if arguments.supervised:
             raise  # The log has the traceback.

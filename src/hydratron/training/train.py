@@ -15,6 +15,7 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
 from hydratron.config.load import to_yaml
+from hydratron.config.rules import validation_interval
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, open_corpus
 from hydratron.data.manifest import TOKENIZER
@@ -77,7 +78,7 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     rule = config.stability
     watch = LossWatch(rule.window, rule.spike_nats, rule.diverged_nats)
     metrics = MetricsLog(MetricsWriter(folder.metrics, loggers) if first else None, watch)
-    ending = Ending(watch, config.trainer.val_every_n_steps)
+    ending = Ending(watch, validation_interval(config.trainer))
     status = "failed"
     try:
         callbacks = [signals, metrics, ending, CheckpointEvery(folder, config, metrics)]
@@ -127,7 +128,7 @@ def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -
         devices=parallel.world_size // config.launch.nodes,
         num_nodes=config.launch.nodes,
         max_steps=options.max_steps,
-        val_check_interval=options.val_every_n_steps,
+        val_check_interval=validation_interval(options),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

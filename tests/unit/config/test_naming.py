@@ -8,7 +8,8 @@ import pytest
 
 from hydratron.config.model import ModelConfig
 from hydratron.config.naming import LONGEST, Label
-from hydratron.config.schema import Config, DataConfig, OptimConfig, TrainerConfig
+from hydratron.config.schema import Config, DataConfig, OptimConfig
+from hydratron.config.trainer import TrainerConfig
 from hydratron.job import VALID_NAME
 
 CONFIG = Config(
