@@ -90,6 +90,7 @@ def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> 
             trainer__global_batch_size=4 * dp,
             trainer__micro_batch_size=micro,
             trainer__peak_flops=1e12,
+            trainer__val_every_n_steps=100,
             checkpoint__at_end=False,
         )
         for recompute in (False, True)

@@ -230,7 +230,7 @@ def test_unusable_data_stops_before_anything_exists(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(data: object, tokenizer: object, sentences: bool, progress: bool) -> Path:
+    def refuse(*arguments: object, **options: object) -> Path:
         raise DataError([Problem("data.path", "x", "no text in it")])
 
     monkeypatch.setattr("hydratron.data.prepare.prepare", refuse)

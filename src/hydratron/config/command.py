@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from hydratron.config.identity import identity
+from hydratron.config.keys import carries
 from hydratron.config.naming import Label
 from hydratron.config.schema import Config
 
@@ -34,7 +35,10 @@ class PlannedJob:
         It stays the same where nothing of the name is ours to choose.
         """
         mine, theirs = identity(self.config), identity(other)
-        label = self.label.saying(key for key in mine if mine[key] != theirs[key])
+        differing = [key for key in mine if mine[key] != theirs[key]]
+        # How often is measured may follow from what is said anyway.
+        said = [key for key in differing if not carries(key, "bookkeeping")]
+        label = self.label.saying(said or differing)
         if str(label) == str(self.label):
             label = replace(label, number=label.number + 1)
         return replace(self, name=self.name.replace(str(self.label), str(label)), label=label)

@@ -22,30 +22,6 @@ from tests.unit.data.conftest import sentence
 from tests.unit.data.text.packing import PACK
 
 
-@pytest.fixture
-def request_(corpus: Path, tmp_path: Path) -> Request:
-    return Request(
-        inputs=[str(corpus)],
-        output=tmp_path / "tokens",
-        tokenizer="bpe",
-        end=None,
-        vocab_size=300,
-        keys=["text"],
-        level="document",
-        append_eod=True,
-        language="en",
-        workers=1,
-        force=False,
-    )
-
-
-@pytest.fixture
-def tokenizer(request_: Request, tmp_path: Path) -> str:
-    """The path of a tokenizer.json, made from the corpus."""
-    prepare_files(replace(request_, output=tmp_path / "first"), progress=False)
-    return str(tmp_path / "first" / "tokenizer.json")
-
-
 def decoded(folder: Path, name: str = "text_document") -> list[str]:
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     dataset = IndexedDataset(folder / name)
@@ -251,78 +227,3 @@ def test_a_text_file_has_no_keys_to_choose(request_: Request, tmp_path: Path) ->
     path.write_text("text")
     with pytest.raises(DataError, match=rf"INPUT={path}: a .txt file has no keys"):
         prepare_files(replace(request_, inputs=[str(path)], keys=["a", "b"]), progress=False)
-
-
-def other_end(path: Path, end: str) -> str:
-    """The path of a tokenizer.json whose documents end otherwise."""
-    inner = json.loads(path.read_text(encoding="utf-8"))
-    inner["added_tokens"][0]["content"] = end
-    other = path.with_name("other.json")
-    other.write_text(json.dumps(inner), encoding="utf-8")
-    return str(other)
-
-
-def test_a_tokenizer_may_end_documents_otherwise(
-    request_: Request, tokenizer: str, corpus: Path
-) -> None:
-    other = other_end(Path(tokenizer), "<END>")
-    request = replace(request_, tokenizer=other)
-    with pytest.raises(DataError) as caught:
-        prepare_files(request, progress=False)
-    line = str(caught.value)
-    assert line.startswith(f"--tokenizer={other}: has none of <|endoftext|>, [SEP], ")
-    assert line.endswith("name its own by --eod, or leave it out by --no-append-eod")
-    for change in ({"end": "<END>"}, {"append_eod": False}):
-        output = request.output.with_name(str(change))
-        manifest = prepare_files(replace(request, output=output, **change), progress=False).manifest
-        last = {int(tokens[-1]) for tokens in IndexedDataset(output / "text_document")}
-        assert (manifest.eod, manifest.eod in last) == (
-            (299, True) if "end" in change else (None, False)
-        )
-        assert read_manifest(output) == manifest
-    with pytest.raises(DataError, match="--force replaces them"):
-        prepare_files(
-            replace(request, output=output, end="<END>", append_eod=False), progress=False
-        )
-    with pytest.raises(DataError, match="the vocabulary has no <end>"):
-        prepare_files(replace(request, end="<end>"), progress=False)
-    with pytest.raises(DataError, match="--eod=<END>: a trained tokenizer has its own"):
-        prepare_files(replace(request_, end="<END>"), progress=False)
-
-
-@pytest.mark.parametrize("content", ["", '{"text": ""}\n{"text": null}\n'])
-def test_an_input_without_text_trains_no_tokenizer(
-    request_: Request, corpus: Path, content: str
-) -> None:
-    corpus.write_text(content)
-    with pytest.raises(DataError) as caught:
-        prepare_files(request_, progress=False)
-    assert str(caught.value) == f"INPUT={corpus}: has no text"
-
-
-def test_what_is_not_read_is_said(request_: Request, corpus: Path) -> None:
-    (corpus.parent / "notes.md").write_text("x")
-    request = replace(request_, inputs=[str(corpus.parent)])
-    for built in (True, False):
-        outcome = prepare_files(request, progress=False)
-        assert (outcome.built, outcome.note) == (
-            built,
-            (
-                "left out: 1 file other than .txt, .jsonl or .parquet (1 .md)"
-                + "; 1 folder that hydratron or W&B wrote" * (not built)
-            ),
-        )
-
-
-@pytest.mark.parametrize("content", ["", '{"text": ""}\n'])
-def test_an_input_without_text_is_refused(
-    request_: Request, tokenizer: str, corpus: Path, content: str
-) -> None:
-    corpus.write_text(content)
-    with pytest.raises(DataError, match="gives no tokens for text_document"):
-        prepare_files(replace(request_, tokenizer=tokenizer), progress=False)
-
-
-def test_an_output_that_cannot_be_written_is_named(request_: Request, corpus: Path) -> None:
-    with pytest.raises(DataError, match=rf"--output={corpus}/tokens: cannot be written: "):
-        prepare_files(replace(request_, output=corpus / "tokens"), progress=False)
