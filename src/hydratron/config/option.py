@@ -16,7 +16,7 @@ class Marks(TypedDict, total=False):
     derived: bool  # follows from other options: no difference between jobs
     path: bool  # a file or a folder, or several: a leading ~ is the home folder
     size: bool  # set by the model's size; the model's other options are variants
-    tuned: bool  # how a variant is trained: variants are compared at the best of its values
+    tuned: bool  # the recipe: variants are compared at the best of its numbers
     axis: str  # the degree of a parallel axis, which has these letters in labels
     per_degree: bool  # belongs to the parallel degree, though it is none
 

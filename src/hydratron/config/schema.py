@@ -131,26 +131,15 @@ class OptimConfig:
     """`optim=`: the optimizer; biases and LayerNorms do not decay (paper, section 4.2)."""
 
     name: str = option("adamw", "what makes a step of a gradient", choices=tuple(OPTIMIZERS))
-    lr: float = option(1e-3, "peak learning rate", above=0, tuned=True)
-    beta1: float = option(
-        0.9, "adam*: decay of the first moment", minimum=0, maximum=0.9999, tuned=True
-    )
-    beta2: float = option(
-        0.95, "adam*: decay of the second moment", minimum=0, maximum=0.99999, tuned=True
-    )
-    eps: float = option(1e-8, "adam*: added to the root of the second moment", above=0, tuned=True)
-    momentum: float = option(
-        0.0, "sgd: decay of the sum of gradients", minimum=0, maximum=0.9999, tuned=True
-    )
+    lr: float = option(1e-3, "peak learning rate", above=0)
+    beta1: float = option(0.9, "adam*: decay of the first moment", minimum=0, maximum=0.9999)
+    beta2: float = option(0.95, "adam*: decay of the second moment", minimum=0, maximum=0.99999)
+    eps: float = option(1e-8, "adam*: added to the root of the second moment", above=0)
+    momentum: float = option(0.0, "sgd: decay of the sum of gradients", minimum=0, maximum=0.9999)
     weight_decay: float = option(
-        0.01,
-        "adamw: decoupled; others: added to the gradient, as an L2 penalty",
-        minimum=0,
-        tuned=True,
+        0.01, "adamw: decoupled; others: added to the gradient, as an L2 penalty", minimum=0
     )
-    clip_grad: float = option(
-        1.0, "largest global gradient norm; 0 turns clipping off", minimum=0, tuned=True
-    )
+    clip_grad: float = option(1.0, "largest global gradient norm; 0 turns clipping off", minimum=0)
 
 
 @dataclass
@@ -158,14 +147,11 @@ class ScheduleConfig:
     """`schedule=`: linear warm-up, then a decay to `min_lr` (paper, section 4.2)."""
 
     decay: str = option("cosine", "shape after the warm-up", choices=tuple(DECAYS))
-    warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0, tuned=True)
+    warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0)
     decay_steps: int | None = option(
-        None,
-        "optimizer step at which min_lr is reached; null means trainer.max_steps",
-        minimum=1,
-        tuned=True,
+        None, "optimizer step at which min_lr is reached; null means trainer.max_steps", minimum=1
     )
-    min_lr: float = option(0.0, "learning rate after decay_steps", minimum=0, tuned=True)
+    min_lr: float = option(0.0, "learning rate after decay_steps", minimum=0)
 
 
 @dataclass
@@ -212,8 +198,8 @@ class Config:
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optim: OptimConfig = section(OptimConfig, tuned=True)
+    schedule: ScheduleConfig = section(ScheduleConfig, tuned=True)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     stability: StabilityConfig = field(default_factory=StabilityConfig)
     checkpoint: CheckpointConfig = section(CheckpointConfig, bookkeeping=True, distinct=True)

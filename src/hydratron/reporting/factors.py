@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hydratron.config.keys import carries, marked
+from hydratron.config.keys import carries, marked, options
 from hydratron.reporting.differences import PARALLEL, SEED, SHAPE, compared, follows, titles
 from hydratron.reporting.formats import settings
 from hydratron.reporting.records import Run
 
-TUNED = frozenset(marked("tuned"))
+# Its texts, as the name of the optimizer, are choices to be compared.
+TUNED = frozenset(key for key in marked("tuned") if options()[key].kind is not str)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 from hydratron.config.keys import options
 from hydratron.job import flatten
 from hydratron.reporting.comparisons import Comparison, comparisons
-from hydratron.reporting.factors import factors
+from hydratron.reporting.factors import TUNED, factors
 from hydratron.reporting.findings import findings
 from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import NANO, PICO, config
@@ -108,6 +108,26 @@ def test_a_rate_at_which_a_seed_broke_is_not_the_best_one() -> None:
     found = comparisons(runs)[0]
     assert [str(level) for level in found.levels] == ["post (lr 0.001)", "pre (lr 0.001)"]
     assert found.sentence().endswith("2 seeds; without post-0.003-2 (diverged)")
+
+
+def test_the_numbers_of_the_recipe_are_tuned_and_its_choices_compared() -> None:
+    assert {"optim.lr", "optim.weight_decay", "schedule.warmup_steps"} <= TUNED
+    assert not {"optim.name", "schedule.decay", "model.dropout", "trainer.max_steps"} & TUNED
+    runs = [
+        run(loss, optim__name=name, schedule__decay=decay)
+        for loss, name, decay in (
+            (4.0, "adam", "cosine"),
+            (4.1, "adam", "linear"),
+            (4.2, "sgd", "cosine"),
+            (4.3, "sgd", "linear"),
+        )
+    ]
+    assert [line.split(":")[0] for line in said(runs)] == [
+        "optim.name, decay cosine",
+        "optim.name, decay linear",
+        "decay, optim.name adam",
+        "decay, optim.name sgd",
+    ]
 
 
 def test_other_options_are_kept_apart() -> None:
