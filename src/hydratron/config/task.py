@@ -6,8 +6,8 @@ import math
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,9 @@ class Task:
     run: Runner
     jobs: Sequence[Sequence[str]] = ()
     """The overrides of each job of a planned sweep, for `hydra_plugins.hydratron_sweeper`."""
+    configs: Mapping[Path, Config] = field(default_factory=dict)
+    """By absolute folder what each job was checked with.  Hydra reads its files again for each job,
+    hours later in a long sweep, and they may have been edited."""
 
     def __call__(self, composed: DictConfig) -> float:
         """The final `val/loss` for sweepers that minimise it; infinity without one."""
@@ -46,8 +49,10 @@ class Task:
         overrides = [str(line) for line in settings.overrides.task]
         number = 0 if OmegaConf.is_missing(settings.job, "num") else settings.job.num
         try:
-            config = config_of(composed, overrides, settings.searchpath)
-            validate(config)
+            config = self.configs.get(folder)
+            if config is None:
+                config = config_of(composed, overrides, settings.searchpath)
+                validate(config)
             result = self.run(config, folder, overrides, number)
         except Exception as error:
             _record(JobFolder(folder), error)
@@ -67,7 +72,12 @@ def _record(job: JobFolder, error: Exception) -> None:
 
 def run_planned(runner: Runner, planned: Command, overrides: Sequence[str], folder: Path) -> int:
     """Let Hydra run the jobs of a command in `folder`; returns its exit code."""
-    return run(Task(runner, planned.sweep()), planned.arguments(overrides, folder))
+    configs = {}
+    if not planned.open_ended:
+        folders = [path.absolute() for path in planned.job_folders(folder)]
+        configs = dict(zip(folders, (job.config for job in planned.jobs), strict=True))
+    task = Task(runner, planned.sweep(), configs)
+    return run(task, planned.arguments(overrides, folder))
 
 
 def run(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> int:

@@ -76,6 +76,24 @@ def test_the_list_that_was_planned_is_the_list_that_runs(
     assert made == sorted([*(job.name for job in planned.jobs), "multirun.yaml"])
 
 
+def test_a_file_that_is_edited_during_a_sweep_changes_no_job_of_it(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "model" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    text = "name: mine\nnum_layers: 2\nhidden_size: 32\nnum_attention_heads: 2\nseq_length: 16\n"
+    own.write_text(text)
+
+    class Editor(Recorder):
+        def __call__(
+            self, config: Config, folder: Path, overrides: list[str], number: int
+        ) -> dict[str, Any]:
+            own.write_text(text.replace("num_layers: 2", "num_layers: 3"))
+            return super().__call__(config, folder, overrides, number)
+
+    recorder = Editor()
+    assert _sweep(recorder, f"hydra.searchpath=[{own.parents[1]}]", "model=mine", "seed=1,2") == 0
+    assert [config.model.num_layers for config, *_ in recorder.calls] == [2, 2]
+
+
 def test_a_job_folder_that_is_named_makes_an_experiment_a_single_job(tmp_path: Path) -> None:
     overrides, recorder = ["experiment=demo", "model=gpt_pico", "hydra.run.dir=mine"], Recorder()
     planned = plan(overrides)
