@@ -83,14 +83,14 @@ def test_the_demo_sweeps_with_and_without_the_flag(multirun: bool) -> None:
 
 
 def test_the_command_line_wins_over_an_experiment() -> None:
-    planned = plan(["experiment=demo", "model=gpt_mini", "trainer.max_steps=50", "seed=range(0,2)"])
+    planned = plan(["experiment=demo", "model=gpt_mini", "trainer.max_steps=60", "seed=range(0,2)"])
     assert [job.name.partition("_")[2] for job in planned.jobs] == [
         "gpt_mini-single-pre-s0",
         "gpt_mini-single-pre-s1",
         "gpt_mini-tp2-pre-s0",
         "gpt_mini-tp2-pre-s1",
     ]
-    assert {job.config.trainer.max_steps for job in planned.jobs} == {50}
+    assert {job.config.trainer.max_steps for job in planned.jobs} == {60}
 
 
 def test_names_are_safe_and_distinct() -> None:
