@@ -119,6 +119,12 @@ def test_hydras_folders_are_honoured() -> None:
     assert chosen.folder == Path("o/gpt_nano")
 
 
+def test_home_is_where_the_shell_would_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert plan(["hydra.run.dir=~/one"]).folder == Path("/home/me/one")
+    assert plan(["hydra.sweep.dir=~/all"], multirun=True).folder == Path("/home/me/all")
+
+
 def test_a_quote_in_a_folder_survives() -> None:
     planned = plan(['hydra.sweep.dir="it\'s"'], multirun=True)
     arguments = planned.arguments([], planned.folder)
