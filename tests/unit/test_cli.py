@@ -57,7 +57,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("hydratron prepare --me", ["--merge"]), ("hydratron train --p", ["--prepare-only"])],
+    [("hydratron prepare --me", ["--merge"]), ("hydratron train --pr", ["--prepare-only"])],
 )
 def test_the_flags_of_a_verb_are_completed(
     line: str, expected: list[str], capsys: pytest.CaptureFixture[str]
