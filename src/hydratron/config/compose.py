@@ -66,6 +66,11 @@ class Composer:
                 whole = compose(CONFIG_NAME, list(files), return_hydra_config=True)
             except yaml.YAMLError as error:
                 raise HydratronError(f"not YAML: {' '.join(str(error).split())}") from None
+            except (AssertionError, AttributeError):
+                # OmegaConf's, for a dictionary or a key that would go where null is.
+                typed = ", ".join(str(o.input_line) for o in overrides if grammar.is_hydra(o))
+                expected = "what is null takes no keys from here; set it in an experiment file"
+                raise HydratronError(f"{typed}: {expected}") from None
             except (HydraException, OmegaConfBaseException) as error:
                 raise explained(error) from None
             self._composed[files] = whole

@@ -52,7 +52,7 @@ class Label:
 
 def _part(name: str, value: Any) -> str:
     """`lr0.003`, `recompute_true`, `optim_sgd`, `path_books_a.txt`."""
-    if isinstance(value, float) and float(f"{value:g}") == value:
+    if isinstance(value, float):
         value = f"{value:g}"
     elif value is None or isinstance(value, bool):
         value = "null" if value is None else str(value).lower()

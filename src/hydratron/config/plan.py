@@ -142,9 +142,10 @@ def _placed(
         expected = "every host must name the same folder with launch.nodes above 1"
         raise ConfigError([Problem(SWEEP_DIR if multirun else RUN_DIR, "", expected)])
     if multirun:
+        folder = Path(str(node.dir)).expanduser()
         here = base.hydra.runtime.choices[LAUNCHER] == BASIC
-        return Command(planned, Path(str(node.dir)), True, False, fresh, open_ended, pattern, here)
-    folder = Path(planned[0].name)
+        return Command(planned, folder, True, False, fresh, open_ended, pattern, here)
+    folder = Path(planned[0].name).expanduser()
     job = replace(planned[0], name=folder.name)
     own_folder = "${hydratron_job" not in pattern
     return Command([job], folder if own_folder else folder.parent, False, own_folder, fresh, False)

@@ -44,9 +44,9 @@ def settle(planned: Command, verb: str) -> tuple[Command, list[dict[str, Any] | 
     differs; where both were asked for in the same words, it is the surroundings that have changed,
     and the folder stays as it is.  Raises JobError with one line for each folder of another job.
     """
-    if planned.fresh:
+    if planned.fresh or planned.open_ended:
         return planned, [None for _ in planned.jobs]
-    if not (planned.own_folder or planned.open_ended):
+    if not planned.own_folder:
         planned = replace(planned, jobs=_placed(planned.jobs, _held(planned.folder, verb)))
     results, taken = [], []
     for job, folder in zip(planned.jobs, planned.job_folders(planned.folder), strict=True):

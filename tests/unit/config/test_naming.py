@@ -34,7 +34,7 @@ def middle(*keys: str) -> str:
     ("key", "text"),
     [
         ("optim.lr", "lr0.003"),
-        ("optim.weight_decay", "weight_decay3.3333333333333334e-08"),
+        ("optim.weight_decay", "weight_decay3.33333e-08"),
         ("trainer.max_steps", "max_steps1000"),
         ("trainer.micro_batch_size", "micro_batch_size_null"),
         ("model.recompute", "recompute_false"),

@@ -119,6 +119,12 @@ def test_hydras_folders_are_honoured() -> None:
     assert chosen.folder == Path("o/gpt_nano")
 
 
+def test_home_is_where_the_shell_would_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert plan(["hydra.run.dir='~/one'"]).folder == Path("/home/me/one")
+    assert plan(["hydra.sweep.dir='~/all'"], multirun=True).folder == Path("/home/me/all")
+
+
 def test_a_quote_in_a_folder_survives() -> None:
     planned = plan(['hydra.sweep.dir="it\'s"'], multirun=True)
     arguments = planned.arguments([], planned.folder)
@@ -170,6 +176,11 @@ def test_problems_of_all_jobs_are_named_once() -> None:
         ("trainer.max_steps=${trainer.foo}", "trainer.max_steps: Interpolation key 'trainer.foo'"),
         ("trainer.max_steps=${model.name}", "could not be converted to Integer"),
         ("trainer.max_steps=${oops:1}", "oops"),
+        (
+            "+hydra.sweeper.params.seed='1,2'",
+            "+hydra.sweeper.params.seed='1,2': what is null takes",
+        ),
+        ("hydra.sweeper.params={seed: '1,2'}", "hydra.sweeper.params={seed: '1,2'}: what is null"),
     ],
 )
 def test_what_hydra_says_is_one_line(line: str, answer: str) -> None:
