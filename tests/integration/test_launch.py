@@ -202,7 +202,8 @@ def test_two_hosts_end_alike_and_keep_their_own_logs(tmp_path: Path, train: str,
         assert "exitcode: -9" in agent_log(job, 1).read_text()
     else:
         assert result["sum"] == 2.0**4
-        assert not (job.path / "logs").exists()
+        # Torch's later agent complains when the first has closed its store before it has looked.
+        assert set(job.path.glob("logs/*")) <= {agent_log(job, 1)}
 
 
 def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
