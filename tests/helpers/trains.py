@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, checkpoint_step
+from tests.helpers.jobs import checkpoint
 
 
 def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     counted = torch.tensor(len(got))
     dist.broadcast(counted, dist.get_world_size() - 1)
     if dist.get_rank() == 0:
-        (folder.checkpoints / "step_00000001").mkdir(parents=True)
+        checkpoint(folder, 1)
     name = signal.Signals(int(last)).name
     return {"status": "preempted", "step": 1, "signal": name, "signals": int(counted)}
 
