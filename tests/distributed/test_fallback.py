@@ -111,7 +111,7 @@ def test_the_checkpoint_that_resume_names_is_the_only_one(tmp_path: Path) -> Non
     parent, job = JobFolder(tmp_path / "parent"), tmp_path / "job"
     older, newest = checkpoint(parent, 1), checkpoint(parent, 2)
     cut(newest / "__0_0.distcp", random.Random())
-    with pytest.raises(AssertionError, match="step_00000002/__0_0.distcp: missing or changed"):
+    with pytest.raises(AssertionError, match=r"step_00000002/__0_0\.distcp: missing or changed"):
         run_ranks(choose_rank, 1, job, str(newest))
     start, passed = run_ranks(choose_rank, 1, job, str(parent.path))[0]
     assert (start, len(passed)) == (older, 2)

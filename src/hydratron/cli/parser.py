@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydratron.errors import inert
 from hydratron.job import SIGNALLED
 
 FAILED = 1
@@ -50,4 +51,4 @@ def told(error: OSError) -> str:
 def complain(*lines: str) -> None:
     """Each line to standard error, with the name of the program."""
     for line in lines:
-        print(f"hydratron: {line}", file=sys.stderr)
+        print(f"hydratron: {inert(line)}", file=sys.stderr)
