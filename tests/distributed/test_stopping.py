@@ -56,6 +56,7 @@ def spoiled_rank(
         return train_rank(rank, world_size, config, folder, None)
 
 
+@pytest.mark.fault(8)
 def test_a_signal_to_one_rank_saves_at_the_end_of_the_step_and_goes_on(
     data: Path, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def test_a_signal_to_one_rank_saves_at_the_end_of_the_step_and_goes_on(
         assert series(rows, key) == expected
 
 
+@pytest.mark.fault(37, 38)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_what_is_not_finite_on_one_rank_stops_all_before_the_update(
     what: str, data: Path, tmp_path: Path
@@ -92,6 +94,7 @@ def test_what_is_not_finite_on_one_rank_stops_all_before_the_update(
     assert broken["grad_norm"] is None or broken["train/loss"] is None
 
 
+@pytest.mark.fault(37)
 def test_a_validation_loss_that_is_no_number_ends_the_run_as_diverged(
     data: Path, tmp_path: Path
 ) -> None:

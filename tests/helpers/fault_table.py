@@ -19,8 +19,8 @@ PROPERTY = "fault rows"
 HEAD = """\
 # Faults, and what became of each
 
-Written by `make faults` from its own run; the rows stand in `tests/faults.yaml`. Verdicts: PASS, FAIL, SKIPPED (its tests
-could not run on that machine), NOT TESTED (no test of the run shows the row).
+Written by `make faults` from its own run; the rows stand in `tests/faults.yaml`. Verdicts: PASS,
+FAIL, SKIPPED (its tests could not run on that machine), NOT TESTED (no test of the run shows it).
 
 """
 

@@ -144,6 +144,7 @@ def test_home_is_found_in_the_paths_of_every_verb(monkeypatch: pytest.MonkeyPatc
     assert report.build_parser().parse_args(["~/d"]).folders == [Path("/home/me/d")]
 
 
+@pytest.mark.fault(59)
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     code = "import sys; from hydratron.cli import main; sys.exit(main(['train', '--cfg', 'job']))"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

@@ -95,6 +95,7 @@ def test_a_sweep_may_resume(parent: Path) -> None:
     assert {job.config.optim.weight_decay for job in planned} == {0.5}
 
 
+@pytest.mark.fault(26)
 def test_another_network_or_vocabulary_is_refused(parent: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         _resumed(parent, "model=gpt_nano", "tokenizer.vocab_size=1024", "layernorm=pre")

@@ -194,6 +194,7 @@ def test_no_rule_calculates_with_an_option_out_of_bounds() -> None:
     assert len(_lines(**zero, **sizes, trainer__micro_batch_size=0, launch__nodes=0)) == 7
 
 
+@pytest.mark.fault(28)
 @settings(deadline=None)
 @given(st.integers(1, 10_000))
 def test_divisors(number: int) -> None:

@@ -40,6 +40,7 @@ def test_an_exception_is_described(job: JobFolder) -> None:
     assert sorted(path.name for path in job.path.iterdir()) == ["failure.json", "metrics.jsonl"]
 
 
+@pytest.mark.fault(53)
 def test_the_first_cause_stays_without_hard_links(
     job: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
