@@ -185,3 +185,38 @@ def log(folder: JobFolder, step: int) -> None:
 
 def _last() -> bool:
     return dist.get_rank() == dist.get_world_size() - 1
+
+
+def stop_a_rank(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Real training, in which the last rank is stopped after the first row."""
+    from hydratron.training.train import train
+
+    def stop() -> None:
+        while not folder.metrics.exists():
+            time.sleep(0.02)
+        (folder.path / "stood").write_text(str(time.monotonic()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    if _last():
+        threading.Thread(target=stop, daemon=True).start()
+    return train(config, folder, resume_from)
+
+
+def skip_a_collective(
+    config: Config, folder: JobFolder, resume_from: Path | None
+) -> dict[str, Any]:
+    """Real training, in which the last rank sleeps where the others reduce, in step 3."""
+    from hydratron.training.module import LanguageModule
+    from hydratron.training.train import train
+
+    step = LanguageModule.training_step
+
+    def sleep(self: LanguageModule, item: Any, batch_index: int) -> None:
+        if self.trainer.global_step == 2:
+            (folder.path / "stood").write_text(str(time.monotonic()))
+            time.sleep(300)
+        step(self, item, batch_index)
+
+    if _last():
+        LanguageModule.training_step = sleep  # type: ignore[method-assign]
+    return train(config, folder, resume_from)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +16,7 @@ FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = SIGNALLED + 2
 PREEMPTED = SIGNALLED + 15
+REQUEUE = SIGNALLED + signal.SIGUSR1
 
 
 class Parser(argparse.ArgumentParser):

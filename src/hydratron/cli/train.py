@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.hydra_flags import hydra_parser, parse, shown
 from hydratron.cli.jobs import claim, complain_of
-from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
+from hydratron.cli.parser import FAILED, INTERRUPTED, PREEMPTED, REQUEUE, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
@@ -71,6 +71,9 @@ def run(argv: Sequence[str]) -> int:
             code = run_planned(runner, planned, args.overrides, folder)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    if code == REQUEUE:
+        code = PREEMPTED
+        complain(_requeued(planned))
     said = "interrupted"
     if code < SIGNALLED:
         code = max(code, _finish(planned, folder, runner.results))
@@ -79,6 +82,18 @@ def run(argv: Sequence[str]) -> int:
         place = _typed(planned.place(folder))
         complain(f"{said}; the same command with {place} goes on where it stopped")
     return code
+
+
+def _requeued(planned: Command) -> str:
+    """Queue the job of the cluster again, where that goes on; returns what to say."""
+    from hydratron.launch.requeue import requeue
+
+    if planned.fresh:
+        # Queued again, the same command would begin anew in another folder.
+        return "SIGUSR1: saved; not requeued: the folder is named by the time, so name one"
+    if planned.jobs[0].config.launch.node_rank:
+        return "SIGUSR1: saved; the first host requeues"
+    return requeue(os.environ)
 
 
 def _say_what_stays(planned: Command) -> None:

@@ -29,6 +29,7 @@ from hydratron.launch.history import choose, keep_rows, last_row
 from hydratron.launch.lines import told
 from hydratron.launch.meeting import Meeting
 from hydratron.launch.ownership import owned
+from hydratron.launch.requeue import requeue
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
 
 Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
@@ -195,6 +196,8 @@ def main() -> int:
         with nullcontext() if arguments.supervised else owned(job, first):
             tell = not arguments.supervised
             result = worker(job.path, arguments.train, prepared=arguments.prepared, tell=tell)
+        if first and result.get("signal") == "SIGUSR1":
+            print(f"hydratron: {requeue(os.environ)}", file=sys.stderr)
     except HydratronError as error:
         if arguments.supervised:
             raise  # The log has the traceback.
