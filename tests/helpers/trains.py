@@ -105,8 +105,9 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     if resume_from is not None:
         return {"status": "completed", "step": 2}
     got: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: got.append(number))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: got.append(number))
     (folder.path / f"running_{dist.get_rank()}").write_text(str(os.getpid()))
     last = torch.zeros((), dtype=torch.long)
     while not last:

@@ -99,6 +99,27 @@ def test_sigterm_lets_the_ranks_end_in_order(
     assert (result["status"], result["signal"], result["signals"]) == ("preempted", "SIGTERM", 1)
 
 
+@pytest.mark.fault(9, 64)
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGHUP, 143, id="terminal"),
+        pytest.param(signal.SIGUSR1, 138, id="slurm"),
+    ],
+)
+def test_a_closed_terminal_and_a_scheduler_let_the_ranks_end_in_order(
+    tmp_path: Path, number: signal.Signals, code: int, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    launcher = start_launcher(tmp_path, small_config(tmp_path), "preempt")
+    ended.append(launcher)
+    assert wait_until(ranks_run(tmp_path / "job"))
+    below = descendants(launcher.pid)
+    os.killpg(launcher.pid, number)  # Both send it to every process.
+    assert launcher.wait() == code
+    assert JobFolder(tmp_path / "job").status() == "preempted"
+    assert wait_until(lambda: not living(below), 10.0), living(below)
+
+
 @pytest.mark.fault(8)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_rank_that_alone_is_told_to_end_preempts_its_job(

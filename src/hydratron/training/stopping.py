@@ -15,10 +15,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGINT)
 class StopSignals(Callback):
     """From the first step to the last, the first signal sets `asked`.
 
-    A second Ctrl-C ends the process.  SIGTERM may come twice, from a scheduler and from the launcher.  A signal that this process
-    ignores stays ignored: a rank of a local launcher leaves Ctrl-C to the launcher.  Lightning's
-    own handler, which would send in the middle of a step, is replaced; at the end Lightning brings
-    back what it found.
+    A second Ctrl-C ends the process.  SIGTERM may come twice, from a scheduler and from the
+    launcher.  A signal that this process ignores stays ignored: a rank of a local launcher leaves
+    all but SIGTERM to the launcher.  Lightning's own handler, which would send in the middle of a
+    step, is replaced; at the end Lightning brings back what it found.
     """
 
     def __init__(self) -> None:
