@@ -95,7 +95,6 @@ def test_a_sweep_runs_reports_and_succeeds(
     assert "out/dashboard.html" in said.out
 
 
-@pytest.mark.fault(45)
 def test_a_failed_job_is_named_at_the_end(
     jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,7 +83,7 @@ FAILURES = [
 ]
 
 
-@pytest.mark.fault(1, 4)
+@pytest.mark.fault(1, 4, 45)
 @pytest.mark.parametrize(("train", "kind", "message"), FAILURES)
 def test_a_failure_names_rank_and_cause_and_ends_no_other_job(
     tmp_path: Path, train: str, kind: str, message: str
