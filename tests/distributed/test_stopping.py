@@ -148,7 +148,8 @@ def signalled_in_save(rank: int, world_size: int, config: Config, folder: Path) 
 
     def write(file: Path, text: str) -> None:
         if not sent:
-            sent.append(os.kill(os.getpid(), signal.SIGTERM) or 1)
+            sent.append(os.getpid())
+            os.kill(sent[0], signal.SIGTERM)
         manifest.write(file, text)
 
     with patch.object(checkpoints, "write", write):

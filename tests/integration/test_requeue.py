@@ -49,7 +49,12 @@ def test_a_job_of_slurm_is_queued_again_where_it_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr("hydratron.launch.requeue.requeue", lambda e: asked.append(e) or "asked")
+
+    def requeue(environment: Any) -> str:
+        asked.append(environment)
+        return "asked"
+
+    monkeypatch.setattr("hydratron.launch.requeue.requeue", requeue)
     jobs.interrupt = SystemExit(128 + signal.SIGUSR1)
     place = ["hydra.run.dir=out"] if named else []
     assert main(["train", *place]) == 143
