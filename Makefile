@@ -22,8 +22,8 @@ test-slow: $(VENV)/.installed-dev  ## Run it, and list the 30 slowest tests
 parity: $(VENV)/.installed-dev  ## Every combination of degrees, where `make test` has some
 	$(PYTEST) tests/distributed --all $(ARGS)
 
-faults: $(VENV)/.installed-dev  ## Every fault, where `make test` has some
-	$(PYTEST) -m fault --all $(ARGS)
+faults: $(VENV)/.installed-dev  ## Every fault, where `make test` has some; writes docs/faults.md
+	$(PYTEST) -m fault --all --fault-table docs/faults.md $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check src tests

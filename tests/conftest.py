@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+
+from tests.helpers.fault_table import FaultTable, note_rows
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the cells of matrices marked `whole` too")
+    parser.addoption("--fault-table", type=Path, help="write here what became of each fault")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--fault-table")
+    if path and not hasattr(config, "workerinput"):  # xdist's other processes only report.
+        config.pluginmanager.register(FaultTable(path))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    note_rows(items)
     if config.getoption("--all"):
         return
     left = [item for item in items if item.get_closest_marker("whole")]

@@ -29,7 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "reporting": {"config"},
     "workspace": {"config", "reporting"},
     "training": {"checkpoint", "config", "data", "models", "parallel", "tasks"},
-    "launch": {"config", "data", "training"},
+    "launch": {"checkpoint", "config", "data", "training"},
     "planner": {"config", "models", "parallel", "tasks", "training"},
     "reproduce": {"config", "launch", "reporting"},
     "cli": {"config", "data", "launch", "planner", "reporting", "reproduce", "workspace"},

@@ -6,6 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 
+def inert(text: str) -> str:
+    """The text for a terminal: what would move its cursor or colour it is shown, not done."""
+    return "".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text)
+
+
 class HydratronError(Exception):
     """A failure that the command line shows as its message alone, without a traceback."""
 

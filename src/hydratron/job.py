@@ -74,10 +74,14 @@ class JobFolder:
         result = read_json(self.result)
         return str(result["status"]) if result else "unfinished"
 
+    def checkpoints_newest_first(self) -> list[Path]:
+        """Those that have their manifest; whether that holds, whoever reads one finds out."""
+        named = (p for p in self.checkpoints.glob("step_*") if CHECKPOINT_NAME.fullmatch(p.name))
+        return sorted((p for p in named if (p / "manifest.json").is_file()), reverse=True)
+
     def newest_checkpoint(self) -> Path | None:
-        """The checkpoint of the largest step; only whole ones carry such a name."""
-        found = [p for p in self.checkpoints.glob("step_*") if CHECKPOINT_NAME.fullmatch(p.name)]
-        return max(found, key=lambda p: p.name, default=None)
+        """The checkpoint of the largest step."""
+        return next(iter(self.checkpoints_newest_first()), None)
 
 
 def named_checkpoint(path: Path) -> Path | None:

@@ -163,6 +163,7 @@ def fail(rank: int, tp: int, folder: Path) -> list[str]:
     return messages
 
 
+@pytest.mark.fault(16)
 def test_what_fails_on_one_rank_fails_on_all_and_leaves_nothing(tmp_path: Path) -> None:
     first, second = run_ranks(fail, 2, tmp_path)
     assert "rank 1" in first[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -13,6 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from hydratron.checkpoint import folder as checkpoints
+from hydratron.checkpoint import manifest
+from hydratron.checkpoint.manifest import verify
 from hydratron.config.schema import Config
 from hydratron.tasks.causal import Causal
 from tests.helpers.prepared import synthetic_prepared
@@ -42,6 +46,11 @@ class Spoiled(Causal):
             return losses
         if self.what == "signal":
             os.kill(os.getpid(), signal.SIGTERM)
+        if self.what == "signals":  # A scheduler's, to every process.
+            for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+                os.kill(process.pid or 0, signal.SIGTERM)
+        if self.what == "weights":
+            network.final_norm.bias.data[0] = float("inf")
         if self.what == "gradient":
             network.word_embeddings.weight.register_hook(lambda grad: grad * float("nan"))
         return losses * float("nan") if self.what == "loss" else losses
@@ -56,6 +65,7 @@ def spoiled_rank(
         return train_rank(rank, world_size, config, folder, None)
 
 
+@pytest.mark.fault(8)
 def test_a_signal_to_one_rank_saves_at_the_end_of_the_step_and_goes_on(
     data: Path, tmp_path: Path
 ) -> None:
@@ -74,6 +84,7 @@ def test_a_signal_to_one_rank_saves_at_the_end_of_the_step_and_goes_on(
         assert series(rows, key) == expected
 
 
+@pytest.mark.fault(37, 38)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_what_is_not_finite_on_one_rank_stops_all_before_the_update(
     what: str, data: Path, tmp_path: Path
@@ -86,12 +97,66 @@ def test_what_is_not_finite_on_one_rank_stops_all_before_the_update(
     assert {r["reason"] for r in results} == {said}
     # That of the last whole step, and nothing after it.
     assert [p.name for p in (tmp_path / "job" / "checkpoints").iterdir()] == ["step_00000002"]
+    # The fourth step of eight samples each.
+    found = {(r["broken"]["step"], *r["broken"]["samples"]) for r in results}
+    assert found == {(4, 24, 31)}
+    assert all(r["broken"]["ranks"] == [1] for r in results)
     lines = (tmp_path / "job" / "metrics.jsonl").read_text().splitlines()
     rows = [json.loads(line, parse_constant=pytest.fail) for line in lines]
     broken = next(row for row in rows if row["step"] == 4 and "grad_norm" in row)
     assert broken["grad_norm"] is None or broken["train/loss"] is None
 
 
+@pytest.mark.fault(37)
+def test_a_broken_parameter_does_not_replace_a_good_checkpoint(data: Path, tmp_path: Path) -> None:
+    config = small_training(data, tp=2, trainer__max_steps=8, checkpoint__every_n_steps=2)
+    (tmp_path / "job").mkdir()
+    # After the last gradients of the fourth step, which are finite, as all losses so far.
+    spoil = (1, 8, "weights")
+    results = run_ranks(spoiled_rank, 2, config, tmp_path / "job", spoil, timeout=120)
+    assert {r["status"] for r in results} == {"diverged"}
+    said = "final_norm.bias is not finite after step 4, which was not saved"
+    assert {r["reason"] for r in results} == {said}
+    assert [p.name for p in (tmp_path / "job" / "checkpoints").iterdir()] == ["step_00000002"]
+
+
+@pytest.mark.fault(10)
+def test_data_workers_outlast_a_signal_to_all(data: Path, tmp_path: Path) -> None:
+    config = small_training(data, dp=2, trainer__max_steps=8, data__num_workers=1)
+    (tmp_path / "job").mkdir()
+    # One micro-batch a step.
+    results = run_ranks(spoiled_rank, 2, config, tmp_path / "job", (1, 5, "signals"), timeout=120)
+    assert {(r["status"], r["step"]) for r in results} == {("preempted", 5)}
+    assert verify(tmp_path / "job" / "checkpoints" / "step_00000005")
+
+
+@pytest.mark.fault(11)
+def test_a_signal_during_a_save_lets_it_finish(data: Path, tmp_path: Path) -> None:
+    config = small_training(data, tp=2, trainer__max_steps=8, checkpoint__every_n_steps=2)
+    config.checkpoint.keep = 9
+    (tmp_path / "job").mkdir()
+    results = run_ranks(signalled_in_save, 2, config, tmp_path / "job", timeout=120)
+    assert {(r["status"], r["step"]) for r in results} == {("preempted", 3)}
+    # The one that it came in, and the one that it asks for.
+    found = sorted((tmp_path / "job" / "checkpoints").iterdir())
+    assert [path.name for path in found] == ["step_00000002", "step_00000003"]
+    assert all(map(verify, found))
+
+
+def signalled_in_save(rank: int, world_size: int, config: Config, folder: Path) -> dict[str, Any]:
+    sent: list[int] = []
+
+    def write(file: Path, text: str) -> None:
+        if not sent:
+            sent.append(os.getpid())
+            os.kill(sent[0], signal.SIGTERM)
+        manifest.write(file, text)
+
+    with patch.object(checkpoints, "write", write):
+        return train_rank(rank, world_size, config, folder, None)
+
+
+@pytest.mark.fault(37)
 def test_a_validation_loss_that_is_no_number_ends_the_run_as_diverged(
     data: Path, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ def test_accumulation_changes_nothing(one: Any, data: Path, tmp_path: Path) -> N
     assert_same(rows, one[0], 1e-5)
 
 
+@pytest.mark.fault(29)
 def test_a_vocabulary_of_50257_is_the_same_run(tmp_path: Path) -> None:
     data = synthetic_prepared(tmp_path / "data", 50257)
     options: dict[str, Any] = {"model__vocab_multiple": 1024, "trainer__max_steps": 20}
@@ -87,6 +88,7 @@ def test_bf16_trains_and_its_degrees_agree(one: Any, data: Path, tmp_path: Path)
     assert series(single, "train/loss") != series(one[0], "train/loss")
 
 
+@pytest.mark.fault(22)
 @pytest.mark.parametrize("cut", [15, 45])
 def test_a_resumed_run_repeats_every_number(cut: int, one: Any, data: Path, tmp_path: Path) -> None:
     checkpoint = one[2] / "checkpoints" / f"step_{cut:08d}"
@@ -98,6 +100,7 @@ def test_a_resumed_run_repeats_every_number(cut: int, one: Any, data: Path, tmp_
     assert result["seconds"] > max(row["seconds"] for row in one[0] if row["step"] == cut)
 
 
+@pytest.mark.fault(23, 24)
 @pytest.mark.parametrize(("tp", "dp", "micro"), [(2, 1, 4), (1, 2, 2), (2, 2, 4)])
 def test_a_run_goes_on_at_another_degree(
     tp: int, dp: int, micro: int, one: Any, data: Path, tmp_path: Path
@@ -109,6 +112,7 @@ def test_a_run_goes_on_at_another_degree(
     assert_same(rows, [row for row in one[0] if row["step"] > 15], 1e-5)
 
 
+@pytest.mark.fault(22, 25)
 def test_dropout_is_resumed_in_both_streams(data: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"tp": 2, "model__dropout": 0.2, "trainer__max_steps": 12}
     whole, _ = run(tmp_path / "whole", data, checkpoint__every_n_steps=5, **options)
@@ -148,6 +152,7 @@ def test_ranks_that_a_resume_adds_share_the_stream_of_their_replica(
     assert first.equal(second)
 
 
+@pytest.mark.fault(19)
 def test_a_changed_checkpoint_is_refused(one: Any, data: Path, tmp_path: Path) -> None:
     import shutil
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from hydratron.checkpoint import manifest
 from hydratron.config.schema import (
     CheckpointConfig,
     Config,
@@ -52,8 +53,13 @@ def steps(folder: JobFolder) -> list[int]:
 
 
 def checkpoint(folder: JobFolder, step: int) -> Path:
+    """A folder that its manifest vouches for, without a tensor in it."""
     path = folder.checkpoints / f"step_{step:08d}"
     path.mkdir(parents=True)
+    for name in (manifest.STATE, manifest.METADATA, "__0_0.distcp"):
+        (path / name).write_text(f"{name} of step {step}")
+    files = {file.name: manifest.fingerprint(file) for file in path.iterdir()}
+    (path / manifest.MANIFEST).write_text(json.dumps({"files": files}))
     return path
 
 

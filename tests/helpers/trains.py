@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, checkpoint_step
+from tests.helpers.jobs import checkpoint
 
 
 def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
@@ -104,8 +105,9 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     if resume_from is not None:
         return {"status": "completed", "step": 2}
     got: list[int] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, frame: got.append(number))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: got.append(number))
     (folder.path / f"running_{dist.get_rank()}").write_text(str(os.getpid()))
     last = torch.zeros((), dtype=torch.long)
     while not last:
@@ -115,7 +117,7 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     counted = torch.tensor(len(got))
     dist.broadcast(counted, dist.get_world_size() - 1)
     if dist.get_rank() == 0:
-        (folder.checkpoints / "step_00000001").mkdir(parents=True)
+        checkpoint(folder, 1)
     name = signal.Signals(int(last)).name
     return {"status": "preempted", "step": 1, "signal": name, "signals": int(counted)}
 
@@ -184,3 +186,38 @@ def log(folder: JobFolder, step: int) -> None:
 
 def _last() -> bool:
     return dist.get_rank() == dist.get_world_size() - 1
+
+
+def stop_a_rank(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Real training, in which the last rank is stopped after the first row."""
+    from hydratron.training.train import train
+
+    def stop() -> None:
+        while not folder.metrics.exists():
+            time.sleep(0.02)
+        (folder.path / "stood").write_text(str(time.monotonic()))
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    if _last():
+        threading.Thread(target=stop, daemon=True).start()
+    return train(config, folder, resume_from)
+
+
+def skip_a_collective(
+    config: Config, folder: JobFolder, resume_from: Path | None
+) -> dict[str, Any]:
+    """Real training, in which the last rank sleeps where the others reduce, in step 3."""
+    from hydratron.training.module import LanguageModule
+    from hydratron.training.train import train
+
+    step = LanguageModule.training_step
+
+    def sleep(self: LanguageModule, item: Any, batch_index: int) -> None:
+        if self.trainer.global_step == 2:
+            (folder.path / "stood").write_text(str(time.monotonic()))
+            time.sleep(300)
+        step(self, item, batch_index)
+
+    if _last():
+        LanguageModule.training_step = sleep  # type: ignore[method-assign]
+    return train(config, folder, resume_from)

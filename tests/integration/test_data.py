@@ -78,6 +78,7 @@ def test_another_tokenizer_is_refused_before_anything_starts(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.fault(30)
 def test_a_token_that_the_vocabulary_lacks_ends_the_job_before_its_first_step(
     tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

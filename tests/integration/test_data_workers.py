@@ -41,6 +41,7 @@ def run_and_leave_nothing(tmp_path: Path, train: str, **trainer: int) -> dict[st
     return result
 
 
+@pytest.mark.fault(4, 6)
 def test_an_exception_in_validation_ends_the_run(tmp_path: Path) -> None:
     result = run_and_leave_nothing(tmp_path, "fail_in_validation", max_steps=1, val_every_n_steps=1)
     assert (result["status"], result["rank"]) == ("failed", 1)
@@ -50,6 +51,7 @@ def test_an_exception_in_validation_ends_the_run(tmp_path: Path) -> None:
 ENDLESS = {"max_steps": 100_000, "val_every_n_steps": 100_000}
 
 
+@pytest.mark.fault(6)
 def test_a_dead_data_worker_ends_the_run_with_one_clear_line(tmp_path: Path) -> None:
     result = run_and_leave_nothing(tmp_path, "lose_a_data_worker", **ENDLESS)
     assert (result["status"], result["kind"], result["rank"]) == ("failed", "JobError", 1)
@@ -57,6 +59,7 @@ def test_a_dead_data_worker_ends_the_run_with_one_clear_line(tmp_path: Path) -> 
     assert result["step"] < 100_000
 
 
+@pytest.mark.fault(1)
 def test_a_killed_rank_leaves_no_data_worker(tmp_path: Path) -> None:
     result = run_and_leave_nothing(tmp_path, "lose_a_rank", **ENDLESS)
     assert (result["status"], result["rank"]) == ("failed", 1)

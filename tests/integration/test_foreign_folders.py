@@ -33,6 +33,7 @@ def read(folder: Path) -> dict[Path, str]:
     return {path: path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.fault(46)
 @pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
 def test_training_starts_in_no_foreign_folder(
     files: dict[str, str],
@@ -53,6 +54,7 @@ def test_training_starts_in_no_foreign_folder(
     assert read(tmp_path) == before
 
 
+@pytest.mark.fault(46)
 def test_neither_does_a_plan_and_no_file_is_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -83,6 +83,7 @@ FAILURES = [
 ]
 
 
+@pytest.mark.fault(1, 4, 45)
 @pytest.mark.parametrize(("train", "kind", "message"), FAILURES)
 def test_a_failure_names_rank_and_cause_and_ends_no_other_job(
     tmp_path: Path, train: str, kind: str, message: str
@@ -98,6 +99,7 @@ def test_a_failure_names_rank_and_cause_and_ends_no_other_job(
     assert run(config, tmp_path / "good", "complete")["status"] == "completed"
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_rank_that_fails_and_stays_is_ended(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
@@ -109,12 +111,14 @@ def test_a_rank_that_fails_and_stays_is_ended(
     assert (result["kind"], result["message"]) == ("ValueError", "on purpose")
 
 
+@pytest.mark.fault(1)
 def test_torchrun_names_rank_and_cause(tmp_path: Path) -> None:
     result = run(small_config(tmp_path, kind="torchrun"), tmp_path / "bad", "kill_last")
     assert (result["status"], result["rank"]) == ("failed", 1)
     assert result["message"] == "rank 1 was killed by SIGKILL"
 
 
+@pytest.mark.fault(4)
 def test_the_log_of_a_failed_rank_has_its_traceback(tmp_path: Path) -> None:
     result = run(small_config(tmp_path), tmp_path / "bad", "raise_on_last")
     assert result["step"] == 3
@@ -132,6 +136,7 @@ def test_the_wrong_number_of_ranks_is_refused(tmp_path: Path) -> None:
     assert failed["message"] == "parallel=tp2: 2 ranks, not 1"
 
 
+@pytest.mark.fault(51)
 def test_a_worker_on_its_own_takes_the_folder_as_a_launcher_does(tmp_path: Path) -> None:
     dump(small_config(tmp_path, ranks=1), tmp_path / "config.yaml")
     with locked(tmp_path / ".lock"):

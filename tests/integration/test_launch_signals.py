@@ -39,8 +39,9 @@ def ended() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_rank_outlives_a_killedstart_launcher(
+def test_no_rank_outlives_a_killed_launcher(
     tmp_path: Path, kind: str, ended: list[subprocess.Popen[bytes]]
 ) -> None:
     launcher = start_launcher(tmp_path, small_config(tmp_path, kind=kind), "hang")
@@ -67,6 +68,7 @@ def test_ctrl_c_ends_the_ranks_and_is_no_failure(
     assert not (tmp_path / "job" / "failure.json").exists()
 
 
+@pytest.mark.fault(7)
 def test_a_second_ctrl_c_does_not_wait(
     tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -82,6 +84,7 @@ def test_a_second_ctrl_c_does_not_wait(
     assert wait_until(lambda: not living(below), 10.0), living(below)
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("kind", KINDS)
 def test_sigterm_lets_the_ranks_end_in_order(
     tmp_path: Path, kind: str, ended: list[subprocess.Popen[bytes]]
@@ -96,6 +99,28 @@ def test_sigterm_lets_the_ranks_end_in_order(
     assert (result["status"], result["signal"], result["signals"]) == ("preempted", "SIGTERM", 1)
 
 
+@pytest.mark.fault(9, 64)
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGHUP, 143, id="terminal"),
+        pytest.param(signal.SIGUSR1, 138, id="slurm"),
+    ],
+)
+def test_a_closed_terminal_and_a_scheduler_let_the_ranks_end_in_order(
+    tmp_path: Path, number: signal.Signals, code: int, ended: list[subprocess.Popen[bytes]]
+) -> None:
+    launcher = start_launcher(tmp_path, small_config(tmp_path), "preempt")
+    ended.append(launcher)
+    assert wait_until(ranks_run(tmp_path / "job"))
+    below = descendants(launcher.pid)
+    os.killpg(launcher.pid, number)  # Both send it to every process.
+    assert launcher.wait() == code
+    assert JobFolder(tmp_path / "job").status() == "preempted"
+    assert wait_until(lambda: not living(below), 10.0), living(below)
+
+
+@pytest.mark.fault(8)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_rank_that_alone_is_told_to_end_preempts_its_job(
     tmp_path: Path, kind: str, ended: list[subprocess.Popen[bytes]]
@@ -108,6 +133,7 @@ def test_a_rank_that_alone_is_told_to_end_preempts_its_job(
     assert JobFolder(tmp_path / "job").status() == "preempted"
 
 
+@pytest.mark.fault(8)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_bare_worker_ends_as_if_by_its_signal(
     tmp_path: Path, number: signal.Signals, code: int, ended: list[subprocess.Popen[bytes]]
@@ -121,6 +147,7 @@ def test_a_bare_worker_ends_as_if_by_its_signal(
     assert worker.wait() == code
 
 
+@pytest.mark.fault(8)
 def test_sigterm_to_every_process_leaves_the_ranks_the_time_to_save(
     tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:
@@ -161,6 +188,7 @@ def test_ctrl_c_before_there_are_ranks_is_one_line(
     assert line.startswith("hydratron: interrupted; the same command with hydra.run.dir=outputs/")
 
 
+@pytest.mark.fault(7)
 def test_ctrl_c_on_a_terminal_lets_the_ranks_end_in_order(
     tmp_path: Path, ended: list[subprocess.Popen[bytes]]
 ) -> None:

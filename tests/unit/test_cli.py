@@ -183,6 +183,7 @@ def test_a_place_without_room_is_refused_before_anything_starts(
     assert sorted(path.name for path in elsewhere.iterdir()) == ["dangling", "file"]
 
 
+@pytest.mark.fault(59)
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     code = "import sys; from hydratron.cli import main; sys.exit(main(['train', '--cfg', 'job']))"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

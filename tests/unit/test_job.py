@@ -36,6 +36,7 @@ def test_the_umask_says_who_may_read_and_write(tmp_path: Path, mask: int) -> Non
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o777 & ~mask
 
 
+@pytest.mark.fault(17)
 def test_a_command_says_in_one_line_what_the_disk_refuses(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -47,6 +47,7 @@ def test_one_at_a_time_and_anybody_can_see_it(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.fault(53)
 @pytest.mark.parametrize("code", NO_FLOCK)
 def test_without_flock_one_at_a_time_after_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

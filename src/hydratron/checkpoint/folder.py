@@ -11,9 +11,10 @@ load believes only files that the manifest vouches for.
 
 from __future__ import annotations
 
+import errno
 import json
-import os
 import shutil
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,14 +24,33 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 
+from hydratron.checkpoint.manifest import (
+    CONFIG,
+    MANIFEST,
+    METADATA,
+    STATE,
+    config_text,
+    fingerprint,
+    flush,
+    remove,
+    replace,
+    verify,
+    write,
+)
 from hydratron.checkpoint.participant import MakesRoom, Participant, Saved
-from hydratron.checkpoint.trust import METADATA, TrustedReader, TrustedWriter, shards
+from hydratron.checkpoint.trust import TrustedReader, TrustedWriter, shards
 from hydratron.errors import HydratronError
-from hydratron.hashing import file_sha256
-from hydratron.job import CHECKPOINT_NAME, VALID_NAME, checkpoint_step
+from hydratron.job import CHECKPOINT_NAME, checkpoint_step
+
+__all__ = ["CONFIG", "MANIFEST", "STATE", "config_text", "load", "remove", "save", "verify"]
 
 VERSION = 2
-STATE, MANIFEST, CONFIG = "state.json", "manifest.json", "config.yaml"
+# What no disk has room for, by the error's number.
+FULL = {
+    errno.ENOSPC: "disk full",
+    errno.EDQUOT: "disk full: the quota is used up",
+    errno.EFBIG: "disk full: a file may not grow so large here",
+}
 
 
 def save(
@@ -52,20 +72,21 @@ def save(
             planner = dcp.DefaultSavePlanner(flatten_state_dict=False)
             dcp.save(tensors, storage_writer=TrustedWriter(partial), planner=planner)
             # Each rank its own, that no rank waits long for the others' shards to be read.
-            own = {file.name: _fingerprint(file) for file in shards(partial, rank)}
+            own = {file.name: fingerprint(file) for file in shards(partial, rank)}
         files = {name: print_ for each in _gathered(own) for name, print_ in each.items()}
         with _together(path):
             if rank == 0:
                 state = {"version": VERSION, "step": step, "participants": plain}
                 for name, text in {**texts, STATE: json.dumps(state, indent=2) + "\n"}.items():
-                    _write(partial / name, text)
-                    files[name] = _fingerprint(partial / name)
-                files[METADATA] = _fingerprint(partial / METADATA)
-                _write(partial / MANIFEST, json.dumps({"files": files}, indent=2) + "\n")
-                _flush(partial)
-                remove(path)
-                os.replace(partial, path)
-                _flush(path.parent)
+                    write(partial / name, text)
+                    files[name] = fingerprint(partial / name)
+                files[METADATA] = fingerprint(partial / METADATA)
+                write(partial / MANIFEST, json.dumps({"files": files}, indent=2) + "\n")
+                flush(partial)
+                aside = replace(partial, path)
+                if aside is not None:
+                    said = f"{path}: was in the way and no checkpoint; it is {aside.name} now"
+                    warnings.warn(said, stacklevel=2)
     except BaseException:
         if rank == 0:
             shutil.rmtree(partial, ignore_errors=True)
@@ -100,33 +121,6 @@ def load(
         for name, participant in taken.items():
             participant.load(plain[name] | rooms[name])
     return step
-
-
-def verify(path: Path, rank: int = 0, ranks: int = 1) -> Collection[str]:
-    """The names of the files; HydratronError unless every one is what the manifest says.
-
-    Rank `rank` of `ranks` reads its share of the files only.
-    """
-    files = _manifest(path)
-    for name in sorted(files)[rank::ranks]:
-        _check(path / name, files[name])
-    return files.keys()
-
-
-def config_text(path: Path) -> str:
-    """The job's configuration, for whoever goes on from this checkpoint."""
-    files = _manifest(path)
-    _check(path / CONFIG, files.get(CONFIG))
-    return (path / CONFIG).read_text(encoding="utf-8")
-
-
-def remove(path: Path) -> None:
-    """Delete a checkpoint; renamed first, so that a part of it never looks whole."""
-    if path.exists():
-        gone = path.with_name(f".{path.name}.removed")
-        shutil.rmtree(gone, ignore_errors=True)
-        os.replace(path, gone)
-        shutil.rmtree(gone)
 
 
 def _collect(
@@ -205,41 +199,6 @@ def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
     return step, state["participants"]
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise HydratronError(f"{path}: not a whole checkpoint, {MANIFEST}: {error}") from None
-    names = list(files) if isinstance(files, dict) else []
-    for name in names:
-        if not VALID_NAME.fullmatch(name) or name in (".", ".."):
-            raise HydratronError(f"{path}: {MANIFEST} names {name!r}, no file of this folder")
-    if not {STATE, METADATA} <= set(names) or not any(n.endswith(".distcp") for n in names):
-        raise HydratronError(f"{path}: {MANIFEST} lacks {STATE}, {METADATA} or every shard")
-    return dict(files)
-
-
-def _check(file: Path, expected: Any) -> None:
-    if not file.is_file() or _fingerprint(file) != expected:
-        raise HydratronError(f"{file}: missing or changed since the checkpoint was written")
-
-
-def _fingerprint(file: Path) -> dict[str, Any]:
-    return {"bytes": file.stat().st_size, "sha256": file_sha256(file)}
-
-
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
-    _flush(file)
-
-
-def _flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
-
-
 @contextmanager
 def _together(path: Path) -> Iterator[None]:
     """What fails in this block on one rank raises on all, after all have left it."""
@@ -263,7 +222,10 @@ def _together(path: Path) -> Iterator[None]:
 def _line(path: Path, rank: int, error: BaseException) -> str:
     if isinstance(error, HydratronError):
         return str(error)
-    return f"{path}: rank {rank}: {type(error).__name__}: {error}".splitlines()[0]
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, OSError) and error.errno in FULL:
+        said = f"{FULL[error.errno]} ({error.strerror})"
+    return f"{path}: rank {rank}: {said}".splitlines()[0]
 
 
 def _gathered(mine: Any) -> list[Any]:

@@ -22,10 +22,10 @@ from torch.distributed.checkpoint.metadata import (
     TensorStorageMetadata,
 )
 
+from hydratron.checkpoint.manifest import METADATA
 from hydratron.checkpoint.participant import Saved
 from hydratron.errors import HydratronError
 
-METADATA = ".metadata"
 DCP = "torch.distributed.checkpoint"
 METADATA_CLASSES = (
     "Metadata MetadataIndex TensorStorageMetadata BytesStorageMetadata ChunkStorageMetadata "

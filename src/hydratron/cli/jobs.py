@@ -63,9 +63,16 @@ def complain_of(planned: Command, folder: Path, results: Mapping[str, dict[str, 
     return code
 
 
+def _broken(broken: dict[str, Any] | None) -> str:
+    if not broken:
+        return ""
+    (first, last), ranks = broken["samples"], ", ".join(map(str, broken["ranks"]))
+    return f" (samples {first} to {last}, rank {ranks})"
+
+
 def _cause(job: JobFolder, result: dict[str, Any]) -> str:
     if "reason" in result:
-        return f": {result['reason']}"
+        return f": {result['reason']}{_broken(result.get('broken'))}"
     failure = read_json(job.failure)
     said = failure or result
     if "kind" not in said:

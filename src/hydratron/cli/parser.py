@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+from hydratron.errors import inert
 from hydratron.job import SIGNALLED
 
 FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = SIGNALLED + 2
 PREEMPTED = SIGNALLED + 15
+REQUEUE = SIGNALLED + signal.SIGUSR1
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,4 +53,4 @@ def told(error: OSError) -> str:
 def complain(*lines: str) -> None:
     """Each line to standard error, with the name of the program."""
     for line in lines:
-        print(f"hydratron: {line}", file=sys.stderr)
+        print(f"hydratron: {inert(line)}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def run(argv: Sequence[str]) -> int:
 
         print(plan_help(), end="")
         return 0
+    from hydratron.config.canaries import refuse as refuse_secrets
     from hydratron.config.plan import plan
     from hydratron.config.planning import plan_overrides
     from hydratron.config.task import run_planned
@@ -41,7 +43,9 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.launch.settling import settle
 
     overrides = plan_overrides(as_typed(args.overrides))
+    refuse_secrets(overrides, [], os.environ)
     planned = plan(overrides, args.multirun)
+    refuse_secrets([], (job.config for job in planned.jobs), os.environ)
     if (code := shown(args, overrides, planned)) is not None:
         return code
     planned, _ = settle(planned, VERB)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import shlex
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.hydra_flags import hydra_parser, parse, shown
 from hydratron.cli.jobs import check_place, claim, complain_of
-from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
+from hydratron.cli.parser import FAILED, INTERRUPTED, PREEMPTED, REQUEUE, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
@@ -35,13 +36,16 @@ def run(argv: Sequence[str]) -> int:
 
         print(train_help(), end="")
         return 0
+    from hydratron.config.canaries import refuse as refuse_secrets
     from hydratron.config.plan import plan
     from hydratron.config.planning import refuse_sections
     from hydratron.config.texts import as_typed
 
     args.overrides = as_typed(args.overrides)
     refuse_sections(args.overrides)
+    refuse_secrets(args.overrides, [], os.environ)
     planned = plan(args.overrides, args.multirun)
+    refuse_secrets([], (job.config for job in planned.jobs), os.environ)
     if (code := shown(args, args.overrides, planned)) is not None:
         return code
     from hydratron.config.task import run_planned
@@ -49,6 +53,7 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.launch.settling import settle
     from hydratron.launch.supervision import sigterm_raises
 
+    _say_what_stays(planned)
     work: tuple[float, ...] = ()
     if not args.prepare_only:
         if planned.here:
@@ -67,6 +72,9 @@ def run(argv: Sequence[str]) -> int:
             code = run_planned(runner, planned, args.overrides, folder)
     except KeyboardInterrupt:
         code = INTERRUPTED
+    if code == REQUEUE:
+        code = PREEMPTED
+        complain(_requeued(planned))
     said = "interrupted"
     if code < SIGNALLED:
         code = max(code, _finish(planned, folder, runner.results))
@@ -75,6 +83,28 @@ def run(argv: Sequence[str]) -> int:
         place = _typed(planned.place(folder))
         complain(f"{said}; the same command with {place} goes on where it stopped")
     return code
+
+
+def _requeued(planned: Command) -> str:
+    """Queue the job of the cluster again, where that goes on; returns what to say."""
+    from hydratron.launch.requeue import requeue
+
+    if planned.fresh:
+        # Queued again, the same command would begin anew in another folder.
+        return "SIGUSR1: saved; not requeued: the folder is named by the time, so name one"
+    if planned.jobs[0].config.launch.node_rank:
+        return "SIGUSR1: saved; the first host requeues"
+    return requeue(os.environ)
+
+
+def _say_what_stays(planned: Command) -> None:
+    """What a resumed job does not take over of its parent, once."""
+    from hydratron.config.resume import left_behind
+
+    configs = (job.config for job in planned.jobs if job.config.resume is not None)
+    left = next(filter(None, map(left_behind, configs)), [])
+    if left:
+        complain(f"resume: the parent's {', '.join(left)} stay behind; name what is to come along")
 
 
 def _typed(override: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from hydratron.config import plain_yaml
 from hydratron.config.keys import describe, nearest, sections, without_none
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
@@ -53,7 +54,7 @@ def to_yaml(config: Config, section: str | None = None) -> str:
 def load(path: Path) -> Config:
     """Read what `dump` wrote.  Raises ConfigError when the file is missing, broken or strange."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = plain_yaml.read(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError([Problem("config", path, "no such file")]) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

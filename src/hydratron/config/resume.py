@@ -16,6 +16,7 @@ from hydratron.errors import Problem
 
 PACKAGE = re.compile(r"^#\s*@package\s+(\S+)", re.MULTILINE)
 
+OWN = ("logger.", "launch.")
 OWN_GROUP = "model.layernorm."  # inside `model`, but chosen by `layernorm=`
 
 
@@ -28,7 +29,8 @@ def config_file(resume: Path) -> Path:
 def merge(composed: Config, named: Iterable[str]) -> Config:
     """The parent's configuration with the composed value of every option in `named`.
 
-    Raises ConfigError when the parent's config.yaml cannot be read.
+    Where the parent ran, and who watched it, is not taken over: see `left_behind`.  Raises
+    ConfigError when the parent's config.yaml cannot be read.
     """
     assert composed.resume is not None
     merged = load(config_file(Path(composed.resume)))
@@ -36,10 +38,25 @@ def merge(composed: Config, named: Iterable[str]) -> Config:
     merged.data.prepared = None
     # The command may be given again from another folder.
     merged.resume = str(Path(composed.resume).resolve())
+    for key in surroundings():
+        set_value(merged, key, value_of(composed, key))
     for key in named:
         if key != "resume":
             set_value(merged, key, value_of(composed, key))
     return merged
+
+
+def surroundings() -> list[str]:
+    """Options that say nothing of the training: its logger, its processes, its folders."""
+    return [key for key in options() if key.startswith(OWN) or key == "data.cache_dir"]
+
+
+def left_behind(config: Config) -> list[str]:
+    """`KEY=VALUE` of the parent of a resuming job where the job has another one of its own."""
+    assert config.resume is not None
+    parent = load(config_file(Path(config.resume)))
+    old = {key: value_of(parent, key) for key in surroundings()}
+    return [f"{key}={old[key]}" for key in old if old[key] != value_of(config, key)]
 
 
 def fixed_problems(config: Config) -> list[Problem]:

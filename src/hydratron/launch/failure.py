@@ -27,14 +27,19 @@ def raised(folder: JobFolder, rank: int | None, error: BaseException) -> bool:
     return _first(folder, _describe(folder, rank, kind, message, text, lost))
 
 
-def ended(folder: JobFolder, rank: int | None, code: int) -> None:
+def ended(folder: JobFolder, rank: int | None, code: int, starved: bool = False) -> None:
     """Record a rank's non-zero exit code, negative for a signal, as its launcher saw it.
+
+    `starved`: the kernel has killed a process for memory meanwhile.
 
     An earlier cause stays, but for the error of a rank that only lost its peer: this is why.  Code
     1 is the end of a rank whose exception is recorded, so it explains nothing more.
     """
     who = "torchrun" if rank is None else f"rank {rank}"
-    if code < 0:
+    if code == -signal.SIGKILL and starved:
+        advice = "a smaller trainer.micro_batch_size or more ranks need less"
+        kind, message = "OutOfMemory", f"{who} was killed for lack of memory; {advice}"
+    elif code < 0:
         kind, message = "Killed", f"{who} was killed by {_signal_name(-code)}"
     else:
         kind, message = "Exit", f"{who} ended with code {code}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from hydratron.config.schema import Config
 from hydratron.errors import JobError
 from hydratron.job import JobFolder
-from hydratron.launch import failure, warm
+from hydratron.launch import failure, hangs, memory, warm
 from hydratron.launch.environment import inherited, one_host
 from hydratron.launch.meeting import HERE, Meeting, check
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output, sigterm_raises
@@ -39,6 +39,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
     preload += ["wandb"] * (config.logger.kind == "wandb")
     environment = inherited(os.environ)
     ranks: list[BaseProcess] = []
+    killed = memory.kills()
     with sigterm_raises():
         try:
             with socket.create_server((HERE, 0)) as listener:
@@ -47,7 +48,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
                     meeting = Meeting(port, listener if rank == 0 else None)
                     own = environment | one_host(rank, world_size)
                     ranks.append(_start(rank, (folder.path, rank, own, meeting, train), preload))
-            _supervise(ranks, folder, poll)
+            _supervise(ranks, folder, poll, killed)
         except BaseException:
             _end(ranks, INTERRUPT_SECONDS)
             raise
@@ -65,7 +66,9 @@ def _start(rank: int, arguments: tuple[object, ...], preload: Sequence[str]) -> 
         raise JobError("the server of rank processes broke off: see the output above") from error
 
 
-def _supervise(ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[], None]) -> None:
+def _supervise(
+    ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[], None], killed: int
+) -> None:
     living = dict(enumerate(ranks))
     while living:
         wait([process.sentinel for process in living.values()], POLL_SECONDS)
@@ -75,18 +78,23 @@ def _supervise(ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[
         living = {rank: process for rank, process in living.items() if codes[rank] is None}
         # A rank that has failed may hang on its way out, in a thread or a data worker of its own.
         if failed or folder.failure.exists():
-            _record(failed, folder)
+            _record(failed, folder, killed)
             _join(list(living.values()), GRACE_SECONDS)
-            _record({rank: process.exitcode for rank, process in living.items()}, folder)
+            _record({rank: process.exitcode for rank, process in living.items()}, folder, killed)
+            hangs.explain(folder, len(ranks))
             _end(list(living.values()), TERMINATE_SECONDS)
             return
 
 
-def _record(codes: Mapping[int, int | None], folder: JobFolder) -> None:
-    """Name the ranks that ended by themselves; signals first, they explain the other codes."""
+def _record(codes: Mapping[int, int | None], folder: JobFolder, killed: int) -> None:
+    """Name the ranks that ended by themselves; signals first, they explain the other codes.
+
+    `killed`: how many processes the kernel had killed for memory when the job began.
+    """
+    starved = memory.kills() > killed
     for rank, code in sorted(codes.items(), key=lambda item: item[1] or 0):
         if code:
-            failure.ended(folder, rank, code)
+            failure.ended(folder, rank, code, starved)
 
 
 def _join(ranks: Sequence[BaseProcess], seconds: float) -> None:

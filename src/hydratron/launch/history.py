@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hydratron.checkpoint.choice import newest_whole, set_aside, strays, sweep
+from hydratron.checkpoint.manifest import read_manifest, verify
 from hydratron.config.schema import Config
-from hydratron.errors import JobError
+from hydratron.errors import HydratronError, JobError
 from hydratron.job import JobFolder, checkpoint_step, named_checkpoint, write_text
 
 TAIL_BYTES = 8192
@@ -16,15 +18,64 @@ TAIL_BYTES = 8192
 def starting_point(config: Config, folder: JobFolder) -> Path | None:
     """The job's own newest checkpoint, else the one that `resume` names, else None.
 
+    Whether it is whole, the ranks find out together: see `candidates`.
+    """
+    return next(iter(candidates(config, folder)), None)
+
+
+def candidates(config: Config, folder: JobFolder) -> list[Path]:
+    """The job's own checkpoints, newest first; without any those that `resume` names.
+
     Raises JobError when `resume` names neither a checkpoint nor a job folder with one.
     """
-    own = folder.newest_checkpoint()
-    if own is not None or config.resume is None:
+    own = folder.checkpoints_newest_first()
+    if own or config.resume is None:
         return own
     named = named_checkpoint(Path(config.resume))
     if named is None:
         raise JobError(f"resume={config.resume}: a checkpoint folder, or a job folder that has one")
-    return named
+    if named == Path(config.resume):  # Asked for by name: no other will do.
+        try:
+            read_manifest(named)
+        except HydratronError as error:
+            raise JobError(f"resume={config.resume}: {error}") from None
+        return [named]
+    return JobFolder(Path(config.resume)).checkpoints_newest_first()
+
+
+def choose(config: Config, folder: JobFolder) -> tuple[Path | None, list[str]]:
+    """On all ranks: the newest of the candidates that is whole, and what was passed over.
+
+    Every rank reads its share of the files.  In the job's own folder what is damaged loses its
+    name, and what a kill has left is deleted.  Raises HydratronError when none is whole.
+    """
+    import torch.distributed as dist
+
+    rank, ranks = dist.get_rank(), dist.get_world_size()
+    # The first rank's view: a shared file system may show others another.
+    found: list[Any] = [candidates(config, folder) if rank == 0 else None]
+    dist.broadcast_object_list(found)
+
+    def why_not(path: Path) -> str | None:
+        reason = None
+        try:
+            verify(path, rank, ranks)
+        except (HydratronError, OSError) as error:
+            reason = str(error)
+        reasons: list[str | None] = [None] * ranks
+        dist.all_gather_object(reasons, reason)
+        return next((each for each in reasons if each), None)
+
+    start, passed = newest_whole(found[0], why_not)
+    if rank == 0:
+        sweep(folder)
+        passed = [f"passed over: {path}: no checkpoint" for path in strays(folder)] + passed
+        for path in found[0]:
+            if path == start:
+                break
+            if path.parent == folder.checkpoints:
+                set_aside(path)
+    return start, passed
 
 
 def keep_rows(folder: JobFolder, start: Path | None) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from hydratron.config.schema import Config
+from hydratron.errors import inert
 from hydratron.job import JobFolder
 from hydratron.launch.lines import Lines, News, Pace, duration, is_number
 
@@ -138,4 +139,4 @@ def cause(result: dict[str, Any]) -> str:
 def say(line: str, console: Console | None = None) -> None:
     """One line on stderr, as it is: no markup, no wrapping."""
     console = console or Console(stderr=True)
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(inert(line), markup=False, highlight=False, soft_wrap=True)

@@ -48,6 +48,8 @@ def run_job(
     if result["status"] == "failed":
         keys = f"kind={result['kind']} rank={_or_dash(result, 'rank')}"
         say(f"FAULT {keys} step={_or_dash(result, 'step')} action=job ended")
+    for line in result.get("passed_over", ()):
+        say(line)
     say(end_line(job.name, position, result, time.monotonic() - began))
     return result
 

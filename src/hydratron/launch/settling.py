@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from hydratron.config import plain_yaml
 from hydratron.config.identity import identity
 from hydratron.config.load import load, to_yaml
 from hydratron.config.schema import Config
@@ -73,7 +74,7 @@ def _held(folder: Path, verb: str) -> dict[str, Held]:
             if verb_of(job) != verb:
                 continue
             config = load(job.config)
-            overrides = yaml.safe_load(job.overrides.read_text(encoding="utf-8"))
+            overrides = plain_yaml.read(job.overrides.read_text(encoding="utf-8"))
         except (ConfigError, OSError, ValueError, yaml.YAMLError):
             continue  # Whatever it is, `finished` answers for a folder that a job of ours needs.
         found[job.name] = Held(job.name, config, overrides)

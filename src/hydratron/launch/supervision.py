@@ -14,6 +14,7 @@ from types import FrameType
 
 from hydratron.job import SIGNALLED, JobFolder
 
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 TRAIN = "hydratron.training.train:train"
 
 
@@ -73,16 +74,22 @@ def remove_logs(folder: JobFolder, node: int, empty: bool = False) -> None:
 
 @contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that the ranks are ended in order."""
+    """Let SIGTERM unwind the stack, so that the ranks are ended in order.
+
+    SIGHUP, of a terminal that is closed, does the same; so does SIGUSR1, with a code of its own: a
+    scheduler says that the time is nearly over.  What is ignored (nohup) stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def raise_exit(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(SIGNALLED + number)
+        raise SystemExit(SIGNALLED + (number if number == signal.SIGUSR1 else signal.SIGTERM))
 
-    before = signal.signal(signal.SIGTERM, raise_exit)
+    heard = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, raise_exit) for number in heard}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

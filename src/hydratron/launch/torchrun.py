@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
-from hydratron.launch import failure
+from hydratron.launch import failure, hangs
 from hydratron.launch.environment import inherited
 from hydratron.launch.supervision import TRAIN, agent_log, sigterm_raises, stamp
 
@@ -48,11 +48,14 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
             _wait(agent, INTERRUPT_SECONDS)
             raise
         finally:
+            hangs.explain(folder, config.parallel.world_size)
             agent.stdin.close()
-            hangs = not _wait(agent, GRACE_SECONDS)
+            late = not _wait(agent, GRACE_SECONDS)
             agent.kill()
             agent.wait()
-    if agent.returncode and not hangs:
+            # A stopped rank has not noticed that it is alone.
+            hangs.kill_rest(folder, config.parallel.world_size)
+    if agent.returncode and not late:
         # Says nothing new where the agent has named a rank.
         failure.ended(folder, None, agent.returncode)
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from hydratron.launch.environment import loading, short_sockets
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# What may reach every process of a job at once, from a terminal or a scheduler.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
 def start(
@@ -52,8 +53,10 @@ def _start_server() -> None:
 
 
 def _begin(target: Callable[..., None], *args: Any) -> None:
-    """In the new process: it hears SIGTERM, and what Ctrl-C means is for its starter to decide."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """In the new process: it hears SIGTERM; what the others mean is for its starter to decide."""
+    for number in SIGNALS:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     target(*args)
 

@@ -25,10 +25,11 @@ from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
 from hydratron.launch.accelerators import accelerator
 from hydratron.launch.environment import INTERFACES, inherited, one_host
-from hydratron.launch.history import keep_rows, last_row, starting_point
+from hydratron.launch.history import choose, keep_rows, last_row
 from hydratron.launch.lines import told
 from hydratron.launch.meeting import Meeting
 from hydratron.launch.ownership import owned
+from hydratron.launch.requeue import requeue
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
 
 Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
@@ -82,11 +83,12 @@ def worker(
         _check_size(config, rank)
         torch.set_num_threads(_threads(config, rank))
         _open_group(config, rank, meeting)
-        start = starting_point(config, folder)
+        start, passed = choose(config, folder)
         if rank.rank == 0:
             folder.result.unlink(missing_ok=True)
             folder.failure.unlink(missing_ok=True)
             keep_rows(folder, start)
+            print(*(f"hydratron: {line}\n" for line in passed), sep="", end="", file=sys.stderr)
         # No rank may fail before the traces of an earlier attempt are gone.
         dist.barrier()
         telling = tell and rank.rank == 0
@@ -94,7 +96,7 @@ def worker(
             result = _import_train(train)(config, folder, start)
         dist.barrier()
         if rank.rank == 0:
-            write_json(folder.result, result)
+            write_json(folder.result, result | ({"passed_over": passed} if passed else {}))
         dist.barrier()
     except BaseException as error:
         _report(folder, rank, error)
@@ -194,6 +196,8 @@ def main() -> int:
         with nullcontext() if arguments.supervised else owned(job, first):
             tell = not arguments.supervised
             result = worker(job.path, arguments.train, prepared=arguments.prepared, tell=tell)
+        if first and result.get("signal") == "SIGUSR1":
+            print(f"hydratron: {requeue(os.environ)}", file=sys.stderr)
     except HydratronError as error:
         if arguments.supervised:
             raise  # The log has the traceback.

@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 import yaml
 
+from hydratron.config import plain_yaml
 from hydratron.config.keys import marked
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, flatten, read_json
 from hydratron.locks import is_held
 from hydratron.reporting.rows import Row, Rows, read_metrics
 
-# Ten times faster where PyYAML was built with libyaml, as its wheels are.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BROKEN = ("failed", "diverged")
 UNDER_WAY = ("running", "unfinished")
 # Without a lock to ask, a job that logs more rarely reads as unfinished until its next row.
@@ -202,7 +201,7 @@ def _is_job(path: Path) -> bool:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+        content = plain_yaml.read(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise HydratronError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):

@@ -89,7 +89,7 @@ def _belong_to_the_rank(worker: int) -> None:
     A rank that is told to stop still needs its batches until it has saved.  Torch's own watch looks
     at the parent process, which may be a server of processes that outlives every rank.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)
     rank = multiprocessing.parent_process()
     assert rank is not None

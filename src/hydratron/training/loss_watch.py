@@ -57,6 +57,11 @@ class LossWatch:
         if not (self.diverged or math.isfinite(loss)):
             self.diverged = f"the validation loss is {loss} after step {step}"
 
+    def see_saved(self, step: int, name: str) -> None:
+        """Parameter `name`, or what its optimizer keeps of it, is not finite before a save."""
+        if not self.diverged:
+            self.diverged = f"{name} is not finite after step {step}, which was not saved"
+
     def state(self) -> dict[str, Any]:
         """Plain JSON, from which `load_state` goes on."""
         return {

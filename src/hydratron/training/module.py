@@ -25,6 +25,7 @@ from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.tasks.contract import Batch, Scores
 from hydratron.training.batches import Loader
+from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
@@ -51,6 +52,7 @@ class LanguageModule(pl.LightningModule):
         self.order_ends = [config.samples]
         self.lr = 0.0
         self.result = StepResult((), 0.0)
+        self.broken: dict[str, Any] | None = None
         self._scores = torch.zeros(self.task.scored)
 
     @property
@@ -119,6 +121,8 @@ class LanguageModule(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = self.lr
         self.result = self.step(*item, optimizer.step, lambda: self.signals.asked is not None)
+        if self.result.broken is not None and self.broken is None:
+            self.broken = broken(self.step, self.number, self.config.trainer.global_batch_size)
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule

@@ -67,7 +67,7 @@ class Step:
     Losses and gradients are summed and divided by counts over the global batch; what is not finite
     on any rank is seen by all of them, before the update.  `largest_norm` 0 turns clipping off;
     `precision` makes the context of a forward pass; `schedule` runs the micro-batches; `read` takes
-    the numbers of the step off the device, all at once.
+    the numbers of the step off the device, all at once.  `own` are this rank's losses of the last.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Step:
         self.network, self.table, self.task, self.mesh = network, table, task, mesh
         self.largest_norm, self.precision = largest_norm, precision
         self.schedule, self.read = schedule, read
+        self.own: Tensor | None = None
 
     def __call__(
         self,
@@ -103,7 +104,7 @@ class Step:
             with self.precision():
                 return self.task.sums(self.network, batch) / counts
 
-        losses = self.schedule(batches, losses_of, self.network.zero_grad)
+        losses = self.own = self.schedule(batches, losses_of, self.network.zero_grad)
         return self.finish(losses, update, stop)
 
     def finish(

@@ -31,6 +31,7 @@ from hydratron.training.saving import CheckpointEvery
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
 from hydratron.training.wandb_run import finish, wandb_logger, wandb_of
+from hydratron.training.watchdog import Watchdog
 
 
 class Ending(Callback):
@@ -80,8 +81,9 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     metrics = MetricsLog(MetricsWriter(folder.metrics, loggers) if first else None, watch)
     ending = Ending(watch, validation_interval(config.trainer))
     status = "failed"
+    watchdog = Watchdog(dist.get_rank(), config.trainer.timeout_seconds)
     try:
-        callbacks = [signals, metrics, ending, CheckpointEvery(folder, config, metrics)]
+        callbacks = [signals, watchdog, metrics, ending, CheckpointEvery(folder, config, metrics)]
         if rule.layers_every_n_steps:
             callbacks.append(LayerWatch(metrics, rule.layers_every_n_steps))
         trainer = _trainer(config, callbacks, _texts(config, module.corpus))
@@ -97,6 +99,7 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     return {
         "status": status,
         **({"reason": watch.diverged} if watch.diverged else {}),
+        **({"broken": module.broken} if module.broken else {}),
         **({"signal": (signals.asked or SIGTERM).name} if status == "preempted" else {}),
         **{key: finite(value) for key, value in metrics.last.items()},
         "seconds": round(metrics.seconds(), 3),

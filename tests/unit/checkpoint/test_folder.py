@@ -155,5 +155,6 @@ def versions(path: Path) -> None:
         assert said in refused(load, path, {})
 
 
+@pytest.mark.fault(16, 26, 27, 60, 62)
 def test_what_does_not_fit_is_refused_by_name(tmp_path: Path) -> None:
     run_ranks(run_all, 1, tmp_path)

@@ -89,6 +89,7 @@ def test_a_whole_one_is_read(whole: Path) -> None:
     assert saved(whole)["model/rows"].shape == (8, 3)
 
 
+@pytest.mark.fault(43)
 def test_a_pickle_does_not_run(copy: Path, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     (copy / ".metadata").write_bytes(pickle.dumps(Evil(marker)))
@@ -100,6 +101,7 @@ def test_a_pickle_does_not_run(copy: Path, tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+@pytest.mark.fault(43)
 def test_what_stands_for_a_class_cannot_change_it(copy: Path) -> None:
     """A pickle may set attributes on the classes that it names: they are not the real ones."""
     attack = b"\x80\x02ctorch.distributed.checkpoint.filesystem\n_StorageInfo\nN}X\x04\x00\x00\x00"
@@ -131,6 +133,7 @@ def _transformed(metadata: Any) -> None:
         place.transform_descriptors = ["zstd"]
 
 
+@pytest.mark.fault(43)
 @pytest.mark.parametrize(
     ("function", "said"),
     [
@@ -148,6 +151,7 @@ def test_metadata_is_read_with_care(copy: Path, function: Any, said: str) -> Non
         saved(copy)
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize(
     "name", ["../config.yaml", "/etc/hostname", "a/b", ".", "..", "", "x\x1b[2J", "a\\b"]
 )
@@ -158,6 +162,7 @@ def test_a_manifest_names_files_of_its_folder_only(copy: Path, name: str) -> Non
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize(
     "content",
     ["", "[]", "{}", '{"files": []}', '{"files": {}}', "[" * 100_000, "shard", "state.json"],
@@ -171,6 +176,7 @@ def test_an_emptied_manifest_is_refused(copy: Path, content: str) -> None:
         verify(copy)
 
 
+@pytest.mark.fault(20)
 def test_every_damaged_file_is_found(copy: Path) -> None:
     for name in names(copy):
         file, before = copy / name, (copy / name).read_bytes()

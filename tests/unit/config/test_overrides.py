@@ -48,6 +48,7 @@ def test_meant_overrides_pass(line: str) -> None:
     assert [override.input_line for override in parse([line], GROUPS)] == [line]
 
 
+@pytest.mark.fault(40, 41)
 @pytest.mark.parametrize(
     ("line", "answer"),
     [

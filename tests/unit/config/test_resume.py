@@ -11,13 +11,15 @@ from hydratron.config.plan import jobs
 from hydratron.config.resume import config_file
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError
+from hydratron.job import JobFolder
+from tests.helpers.jobs import checkpoint
 
 
 @pytest.fixture
 def parent(tmp_path: Path) -> Path:
     """A job folder with a checkpoint, of a configuration far from the defaults."""
     folder = tmp_path / "parent=1"
-    (folder / "checkpoints" / "step_00000200").mkdir(parents=True)
+    checkpoint(JobFolder(folder), 200)
     config = jobs(["model=gpt_pico", "layernorm=post", "optim.lr=5e-4", "seed=7"])[0].config
     config.schedule.decay_steps = 90
     config.trainer.max_steps = 300
@@ -41,9 +43,9 @@ def test_everything_comes_from_the_parent(parent: Path) -> None:
 
 
 def test_a_checkpoint_stands_for_its_job(parent: Path) -> None:
-    checkpoint = parent / "checkpoints" / "step_00000200"
-    config = _resumed(checkpoint)
-    assert (config.model.name, config.resume) == ("gpt_pico", str(checkpoint))
+    named = parent / "checkpoints" / "step_00000200"
+    config = _resumed(named)
+    assert (config.model.name, config.resume) == ("gpt_pico", str(named))
 
 
 def test_a_relative_path_becomes_absolute(parent: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +95,7 @@ def test_a_sweep_may_resume(parent: Path) -> None:
     assert {job.config.optim.weight_decay for job in planned} == {0.5}
 
 
+@pytest.mark.fault(26)
 def test_another_network_or_vocabulary_is_refused(parent: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         _resumed(parent, "model=gpt_nano", "tokenizer.vocab_size=1024", "layernorm=pre")

@@ -15,6 +15,8 @@ from hydratron.config.rules import filled, initial_std, logging_interval, valida
 from hydratron.config.schema import Config
 from hydratron.config.trainer import TrainerConfig
 from hydratron.errors import ConfigError
+from hydratron.job import JobFolder
+from tests.helpers.jobs import checkpoint
 
 # What conf/ said of its widths before the rule.
 STDS = {128: 0.0565685, 192: 0.046188, 256: 0.04, 384: 0.0326599, 512: 0.0282843, 1024: 0.02}
@@ -64,7 +66,7 @@ def test_a_composed_job_holds_the_numbers(tmp_path: Path) -> None:
 
 
 def test_a_resumed_job_keeps_its_intervals(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints" / "step_00000010").mkdir(parents=True)
+    checkpoint(JobFolder(tmp_path), 10)
     dump(filled(Config(trainer=TrainerConfig(max_steps=100))), tmp_path / "config.yaml")
     lines = [f"resume={tmp_path}", "trainer.max_steps=1000"]
     assert jobs(lines)[0].config.trainer.val_every_n_steps == 5

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from hydratron.config.schema import DataConfig, TokenizerConfig
 from hydratron.data.manifest import read_manifest
 from hydratron.data.prepare import prepare
@@ -67,6 +69,7 @@ def test_a_killed_build_leaves_nothing_finished(
     assert [path for path in cache.iterdir() if path.is_dir()] == [folder]
 
 
+@pytest.mark.fault(34)
 def test_four_processes_build_once(
     corpus: Path, data: DataConfig, bpe: TokenizerConfig, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def test_enough_data_give_no_problem(corpus: Corpus) -> None:
     ]
 
 
+@pytest.mark.fault(33)
 def test_a_sequence_longer_than_a_split_is_one_problem(corpus: Corpus) -> None:
     assert problems(corpus, config(99, 1)) == []
     assert [str(problem) for problem in problems(corpus, config(100, 1))] == [

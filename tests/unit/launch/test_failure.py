@@ -9,6 +9,7 @@ import pytest
 
 from hydratron.job import JobFolder, read_json, write_json
 from hydratron.launch import failure
+from hydratron.launch.memory import kills
 from tests.helpers.jobs import write_rows
 
 PEER = "[/src/gloo/transport/tcp/pair.cc:553] Connection closed by peer [127.0.0.1]:16041"
@@ -40,6 +41,7 @@ def test_an_exception_is_described(job: JobFolder) -> None:
     assert sorted(path.name for path in job.path.iterdir()) == ["failure.json", "metrics.jsonl"]
 
 
+@pytest.mark.fault(53)
 def test_the_first_cause_stays_without_hard_links(
     job: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +87,19 @@ def test_ends_without_an_exception_are_named(job: JobFolder) -> None:
     job.failure.unlink()
     failure.raised(job, 1, SystemExit(3))
     assert recorded(job) == (1, "SystemExit", "sys.exit(3)")
+
+
+@pytest.mark.fault(65)
+def test_a_kill_for_memory_is_named_as_such(job: JobFolder, tmp_path: Path) -> None:
+    counter = tmp_path / "memory.events"
+    assert kills([counter]) == 0
+    counter.write_text("oom 9\noom_kill 3\n")
+    assert kills([tmp_path / "absent", counter]) == 3
+    failure.ended(job, 1, -signal.SIGKILL, starved=True)
+    found = read_json(job.failure)
+    assert found is not None
+    assert (found["kind"], found["rank"]) == ("OutOfMemory", 1)
+    assert found["message"].startswith("rank 1 was killed for lack of memory")
 
 
 def test_nothing_is_recorded_after_the_result(job: JobFolder) -> None:

@@ -48,6 +48,7 @@ def test_resume_without_a_checkpoint_is_refused(job: JobFolder, parent: JobFolde
             starting_point(Config(resume=str(path)), job)
 
 
+@pytest.mark.fault(52)
 def test_rows_after_the_checkpoint_are_cut_off(job: JobFolder) -> None:
     write_rows(job, 10, 20, 30, 40)
     with job.metrics.open("a") as file:
@@ -71,6 +72,7 @@ def test_rows_of_the_parent_are_copied(job: JobFolder, parent: JobFolder) -> Non
     assert steps(parent) == [10, 20, 30]
 
 
+@pytest.mark.fault(52)
 def test_the_last_row_has_the_newest_value_of_each_key(job: JobFolder) -> None:
     assert last_row(job) == {}
     job.path.mkdir()

@@ -35,6 +35,7 @@ def started(tmp_path: Path, work: Path, **variables: str) -> subprocess.Complete
     )
 
 
+@pytest.mark.fault(66)
 @pytest.mark.parametrize("name", ["queue", "random", "signal", "pickle"])
 def test_modules_in_the_working_folder_are_not_imported(tmp_path: Path, name: str) -> None:
     (tmp_path / "work").mkdir()

@@ -65,6 +65,7 @@ def test_table_findings_provenance_and_failure_are_on_the_page(tmp_path: Path) -
     assert "optim.weight_decay" in html
 
 
+@pytest.mark.fault(44)
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     cfg = replace(config(), model=replace(config().model, name=HOSTILE), seed=7)
     job = write_job(tmp_path / "s" / "0", cfg, rows(cfg)[:5], None, FAILURE | {"message": HOSTILE})

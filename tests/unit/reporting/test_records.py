@@ -55,6 +55,7 @@ def test_steps_logged_again_replace_those_before(tmp_path: Path) -> None:
     assert found == [(10, "a"), (10, "b"), (20, "c"), (40, "c")]
 
 
+@pytest.mark.fault(57)
 def test_the_lock_tells_whether_a_job_still_runs(tmp_path: Path) -> None:
     run = read_run(write_job(tmp_path / "job", config(), status=None))
     with locked(run.folder / ".lock"):

@@ -121,6 +121,7 @@ def test_the_run_is_named_where_the_columns_do_not_tell_it(
     assert "second " in out
 
 
+@pytest.mark.fault(44)
 def test_markup_in_a_name_is_not_read_by_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -95,6 +95,7 @@ def offline_records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in said.splitlines()]
 
 
+@pytest.mark.fault(39)
 def test_online_without_an_answer_goes_on_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +126,7 @@ def test_without_wandb_there_is_one_warning_and_no_logger(
     assert len(caught) == 1
 
 
+@pytest.mark.fault(39)
 def test_a_logger_that_breaks_is_dropped_and_the_rows_go_on(tmp_path: Path) -> None:
     class Broken:
         def log_metrics(self, row: dict[str, Any], step: int) -> None:

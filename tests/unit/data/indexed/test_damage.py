@@ -74,6 +74,7 @@ def _flips(content: bytes) -> list[bytes]:
     return [_flipped(content, bit) for bit in bits[:TRIALS].tolist()]
 
 
+@pytest.mark.fault(32)
 def test_a_flipped_index_is_refused_or_harmless_and_found_by_its_hash(prefix: Path) -> None:
     original, recorded = _read(prefix), hashes(prefix)
     refused = 0
@@ -88,6 +89,7 @@ def test_a_flipped_index_is_refused_or_harmless_and_found_by_its_hash(prefix: Pa
     assert refused > 200
 
 
+@pytest.mark.fault(31)
 def test_a_cut_index_is_refused_or_without_its_modes_and_found_by_its_hash(prefix: Path) -> None:
     original, recorded = _read(prefix), hashes(prefix)
     content = idx_path(prefix).read_bytes()
@@ -125,6 +127,7 @@ def test_a_boundary_that_moved_is_harmless_and_found_by_its_hash(tmp_path: Path)
     assert [problem.value for problem in problems] == [idx_path(prefix)]
 
 
+@pytest.mark.fault(31, 32)
 def test_a_cut_bin_is_refused_and_a_flipped_one_found_by_its_hash(prefix: Path) -> None:
     content = bin_path(prefix).read_bytes()
     recorded = hashes(prefix)

@@ -145,6 +145,7 @@ def open_train(corpus: Corpus):  # type: ignore[no-untyped-def]
     return IndexedDataset(corpus.path / "train")
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize(
     ("dtype", "value"), [("i1", -1), ("<i4", -1), ("<i4", 70000), ("<u2", 65535)]
 )

@@ -62,6 +62,7 @@ def _cut(path: Path, size: int) -> None:
     path.write_bytes(path.read_bytes()[:size])
 
 
+@pytest.mark.fault(35)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_entry_is_built_again(tmp_path: Path, damage: str) -> None:
     build = Builder()
@@ -102,6 +103,7 @@ def _ask(folder: Path, log: Path, start: object) -> None:
     assert cached(folder, IDENTITY, build)["a"].sum() == 499500
 
 
+@pytest.mark.fault(34)
 @pytest.mark.parametrize("round_", range(10))
 def test_of_many_processes_one_builds(tmp_path: Path, round_: int) -> None:
     context = multiprocessing.get_context("fork")

@@ -27,6 +27,7 @@ def test_paragraphs_end_before_an_empty_line(text: str, start: int, place: int) 
     assert next_paragraph(text, start) == place
 
 
+@pytest.mark.fault(55)
 def test_a_paragraph_that_never_ends_is_cut_at_a_space(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cutting, "LONGEST_PARAGRAPH", 10)
     text = "some words and more words.\n\nend"

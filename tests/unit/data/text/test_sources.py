@@ -100,6 +100,7 @@ def test_the_fingerprint_follows_content_and_not_place(tmp_path: Path) -> None:
     assert fingerprint("one") != fingerprint("one", "body")
 
 
+@pytest.mark.fault(33)
 @pytest.mark.parametrize(
     ("name", "content"), [("a.txt", ""), ("a.txt", b"\xef\xbb\xbf"), ("a.jsonl", '{"text": ""}\n')]
 )
