@@ -7,13 +7,13 @@ on all of these).  What changes the computation and has no option of ours is ref
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hydratron.config.model import LayerNormConfig, ModelConfig
 from hydratron.errors import ConfigError, HydratronError, Problem
-from hydratron.job import read_json
+from hydratron.job import VALID_NAME, read_json
 
 CONFIG = "config.json"
 GPT2, BERT, MEGATRON_BERT = "gpt2", "bert", "megatron-bert"
@@ -115,8 +115,10 @@ def is_huggingface(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Foreign:
-    """What the folder's config.json says.  Raises HydratronError with one line for every key that
-    does not map."""
+    """What the folder's config.json says; the model is called as the folder is.
+
+    Raises HydratronError with one line for every key that does not map.
+    """
     file = folder / CONFIG
     try:
         content = read_json(file)
@@ -124,7 +126,9 @@ def read(folder: Path) -> Foreign:
         raise HydratronError(f"{file}: not JSON: {error}") from None
     if not isinstance(content, dict):
         raise HydratronError(f"{file}: no such file, or not an object")
-    return parse(content, str(file))
+    found = parse(content, str(file))
+    name = "".join(c if VALID_NAME.fullmatch(c) else "_" for c in folder.resolve().name)
+    return replace(found, model=replace(found.model, name=name or found.model.name))
 
 
 def parse(content: Mapping[str, Any], where: str) -> Foreign:

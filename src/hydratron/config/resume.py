@@ -36,6 +36,8 @@ def merge(composed: Config, named: Iterable[str]) -> Config:
     merged.data.prepared = None
     # The command may be given again from another folder.
     merged.resume = str(Path(composed.resume).resolve())
+    # A resumed run goes on; where its parent began, its parent's provenance says.
+    merged.init_from = merged.init_checkpoint = None
     for key in named:
         if key != "resume":
             set_value(merged, key, value_of(composed, key))

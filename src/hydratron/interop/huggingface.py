@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,8 +70,7 @@ def read(folder: Path, tokenizer: Tokenizer | None = None) -> tuple[Model, Forei
         tensors = from_huggingface(found, foreign.model, foreign.family, str(folder))
     except RuntimeError as error:  # A shape that cannot be what its name says.
         raise HydratronError(f"{folder}: {str(error).splitlines()[0]}") from None
-    label = "".join(c if VALID_NAME.fullmatch(c) else "_" for c in folder.resolve().name)
-    model = Model(replace(foreign.model, name=label or "imported"), tensors, tokenizer)
+    model = Model(foreign.model, tensors, tokenizer)
     check(str(folder), model)
     finite(str(folder), tensors)
     return model, foreign

@@ -12,7 +12,7 @@ from torch import Tensor
 from hydratron.config.model import ModelConfig
 from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
-from hydratron.models.init import initialize
+from hydratron.models.init import initialize, with_rows
 from hydratron.models.language import LanguageModel
 from hydratron.parallel.mesh import SINGLE
 from hydratron.parallel.random import RandomStreams
@@ -51,15 +51,10 @@ class Model:
         return task.parameters(self.options.shape(self.vocab_size), 0.02)
 
     def padded(self) -> dict[str, Tensor]:
-        """The tensors with the rows that our network has, `model.vocab_multiple`.
-
-        A row of padding that no format had is the mean of the real ones: zeros would be a logit of
-        0, above all real ones of a trained GPT-2, whereas by Jensen's inequality the mean adds at
-        most padding / vocabulary to the sum of the softmax (Hewitt 2021).
-        """
+        """The tensors with the rows that our network has, by `model.vocab_multiple`."""
         table, rows = self.table(), self.options.padded(self.vocab_size)
         return {
-            name: _with_rows(tensor, rows, self.vocab_size) if table[name].vocab else tensor
+            name: with_rows(tensor, rows, self.vocab_size) if table[name].vocab else tensor
             for name, tensor in self.tensors.items()
         }
 
@@ -134,10 +129,3 @@ def summary(names: Iterable[str]) -> str:
         many = f"{{{min(numbers)}..{max(numbers)}}}" if len(numbers) > 1 else ""
         told.append(pattern.replace("{}", many or str(numbers[0])) if numbers else pattern)
     return ", ".join(told)
-
-
-def _with_rows(tensor: Tensor, rows: int, real: int) -> Tensor:
-    if len(tensor) >= rows:
-        return tensor[:rows]
-    mean = tensor[:real].double().mean(dim=0, keepdim=True).to(tensor.dtype)
-    return torch.cat([tensor, mean.expand(rows - len(tensor), *tensor.shape[1:])])

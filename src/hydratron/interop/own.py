@@ -24,10 +24,8 @@ from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
 from hydratron.interop.model import Model, check, finite
 from hydratron.job import JobFolder
+from hydratron.training.initial import BESIDE, MODEL
 
-MODEL = "model"
-# What a training saves beside the model; a conversion does without.
-BESIDE = ("optimizer", "random", "trainer")
 CONFIG = "config.yaml"
 
 
