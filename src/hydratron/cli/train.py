@@ -174,7 +174,7 @@ class Runner:
     started: float
     work: tuple[float, ...]
     prepared: dict[str, str]
-    starts: dict[str, Initial]
+    starts: dict[str, Initial] = dataclasses.field(default_factory=dict)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __call__(
