@@ -47,7 +47,11 @@ def options(family: str, **changes: Any) -> ModelConfig:
 def model(family: str, seed: int = 0, **changes: Any) -> Model:
     """Random weights, biases and LayerNorms."""
     made = options(family, **changes)
-    words = tokenizer(made.architecture)
+    return drawn(made, tokenizer(made.architecture), seed)
+
+
+def drawn(made: ModelConfig, words: Tokenizer, seed: int = 0) -> Model:
+    """The same for any options."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         name: torch.randn(parameter.shape, generator=generator) * 0.3

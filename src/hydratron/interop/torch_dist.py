@@ -16,6 +16,7 @@ from torch import Tensor
 from hydratron.checkpoint.trust import METADATA, TrustedReader
 from hydratron.errors import HydratronError
 from hydratron.interop import unpickle
+from hydratron.interop.own import alone
 from hydratron.job import read_json
 
 DECLARED, COMMON = "metadata.json", "common.pt"
@@ -57,7 +58,8 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise HydratronError(f"{folder}: has no tensor of a model")
     try:
         planner = dcp.DefaultLoadPlanner(flatten_state_dict=False)
-        dcp.load(found, storage_reader=Reader(folder, files), planner=planner, no_dist=True)
+        with alone():
+            dcp.load(found, storage_reader=Reader(folder, files), planner=planner)
     except HydratronError:
         raise
     except Exception as error:  # torch wraps whatever a cut file makes it raise.

@@ -62,8 +62,8 @@ def read(file: Path) -> dict[str, Any]:
     try:
         with torch.serialization.safe_globals(_allowed()):
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise HydratronError(f"{file}: {error.strerror or error}") from None
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise HydratronError(f"{file}: {error.strerror}") from None
     except pickle.UnpicklingError as error:
         named = _named(file, str(error))
         if named is None:
