@@ -62,8 +62,9 @@ def read(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             dcp.load(found, storage_reader=Reader(folder, files), planner=planner)
     except HydratronError:
         raise
-    except Exception as error:  # torch wraps whatever a cut file makes it raise.
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (Exception, dcp.CheckpointException) as error:  # The latter is a BaseException alone.
+        causes = [cause for cause, _ in getattr(error, "failures", {}).values()] or [error]
+        text = (str(causes[0]).splitlines() or [type(causes[0]).__name__])[0]
         raise HydratronError(f"{folder}: cut or damaged: {text}") from None
     whole: dict[str, Tensor] = {}
     for name, tensor in found.items():

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hydratron.cli import main
+from hydratron.data.tokenizer import train_bpe
 from hydratron.interop import huggingface, own
 from tests.helpers import foreign
 
@@ -61,7 +62,8 @@ def _elsewhere(path: Path) -> None:
 
 
 def _tokenizer(path: Path) -> None:
-    (path / "tokenizer.json").write_text(foreign.tokenizer("bert").to_json())
+    smaller = train_bpe(["the people of these states"], 260)
+    (path / "tokenizer.json").write_text(smaller.to_json())
 
 
 WTE = "transformer.wte.weight"
@@ -69,7 +71,7 @@ BAD = [
     (_cut, "model.safetensors: cut or damaged: "),
     (_pickled, "pytorch_model.bin: a pickle, which is not read"),
     (_elsewhere, "'../secret.safetensors' is not a .safetensors file of this folder"),
-    (_tokenizer, "its tokenizer has 60 entries"),
+    (_tokenizer, "a vocabulary of 270 rows, but its tokenizer has 260 entries"),
     (lambda path: (path / "tokenizer.json").unlink(), "has no tokenizer ("),
     (_config("model_type", "llama"), "model_type=llama does not map; gpt2, bert, megatron-bert"),
     (_config("activation_function", "relu"), "activation_function=relu: does not map"),

@@ -127,7 +127,7 @@ def write_torch_dist(folder: Path, made: Model) -> Path:
     tensors["decoder.layers.mlp.linear_fc1._extra_state/shard_0_3"] = b"anything"
     planner = dcp.DefaultSavePlanner(flatten_state_dict=False)
     with alone():
-        dcp.save(tensors, checkpoint_id=folder, planner=planner)
+        dcp.save(tensors, checkpoint_id=str(folder), planner=planner)
     torch.save({"args": Namespace(**ARGS), "checkpoint_version": 3.0}, folder / "common.pt")
     (folder / "metadata.json").write_text('{"sharded_backend": "torch_dist"}')
     return folder
