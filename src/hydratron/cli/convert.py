@@ -31,6 +31,7 @@ a folder of Hugging Face's files (Megatron-LM's checkpoints have none)"""
 MODEL = """\
 what a checkpoint of Megatron-LM does not say: num_attention_heads=N,
 gelu=tanh|erf, layernorm.eps=E"""
+FORMATS = ("huggingface", "hydratron")
 SIZE = re.compile(r"(\d+(?:\.\d+)?)(KB|MB|GB)")
 UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 
@@ -44,7 +45,7 @@ def build_parser() -> Parser:
     add = parser.add_argument
     add("input", type=path, metavar="INPUT", help="the model to read")
     add("output", type=path, metavar="OUTPUT", help="the folder to write; must not be there yet")
-    add("--to", required=True, choices=("huggingface", "hydratron"), help="the format of OUTPUT")
+    add("--to", required=True, choices=FORMATS, help="the format of OUTPUT")
     add("--tokenizer", metavar="SPEC", help=TOKENIZERS)
     add("--model", action="append", default=[], metavar="KEY=VALUE", help=MODEL)
     add(
