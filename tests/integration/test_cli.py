@@ -36,7 +36,12 @@ class FakeJobs:
         self.preempted: dict[int, str] = {}  # seed -> signal
 
     def __call__(
-        self, config: Config, folder: Path, overrides: Sequence[str], position: Position
+        self,
+        config: Config,
+        folder: Path,
+        overrides: Sequence[str],
+        position: Position,
+        origin: object = None,
     ) -> dict[str, Any]:
         self.positions.append(position)
         self.configs.append(config)

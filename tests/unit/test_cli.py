@@ -32,6 +32,10 @@ MISTAKES = [
     (["train", "seed=1,2"], "seed=1,2: several values: add -m to sweep"),
     (["train", "resume=nowhere"], "resume=nowhere: no such job folder"),
     (["train", "hydra.sweepr.dir=x"], "Could not override 'hydra.sweepr.dir'."),
+    (["train", "init_from=nowhere"], "nowhere: no such folder"),
+    (["convert", "nowhere", "out", "--to", "hydratron"], "nowhere: no such file or folder"),
+    (["convert", "a", "b", "--to", "onnx"], "argument --to: invalid choice: 'onnx'"),
+    (["convert", "a", "b"], "the following arguments are required: --to"),
     (["report"], "the following arguments are required: FOLDER"),
     (["report", "nowhere"], "nowhere"),
     (["completion", "tcsh"], "argument bash|zsh|fish: invalid choice: 'tcsh'"),
@@ -57,7 +61,11 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("hydratron prepare --me", ["--merge"]), ("hydratron train --pre", ["--prepare-only"])],
+    [
+        ("hydratron prepare --me", ["--merge"]),
+        ("hydratron train --pre", ["--prepare-only"]),
+        ("hydratron convert a b --to hug", ["huggingface"]),
+    ],
 )
 def test_the_flags_of_a_verb_are_completed(
     line: str, expected: list[str], capsys: pytest.CaptureFixture[str]

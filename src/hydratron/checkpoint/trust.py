@@ -34,6 +34,7 @@ METADATA_CLASSES = (
 ALLOWED = {
     ("torch", "Size"),
     ("torch.serialization", "_get_layout"),
+    ("pathlib", "PosixPath"),  # Where torch's own writer wrote, which ours leaves out.
     (f"{DCP}.filesystem", "_StorageInfo"),
     *((f"{DCP}.metadata", name) for name in METADATA_CLASSES.split()),
     *((f"{DCP}.planner", n) for n in ("SavePlan", "WriteItem", "WriteItemType", "TensorWriteData")),

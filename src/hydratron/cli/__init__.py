@@ -19,6 +19,7 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 and BERT, on a laptop, a GPU 
 
   prepare      text to tokens, once for all jobs     hydratron prepare texts/ --output tokens
   train        train one job, or a sweep of them     hydratron train experiment=demo
+  convert      to Hugging Face, and from it          hydratron convert JOB OUT --to huggingface
   plan         memory, traffic and time of a job     hydratron plan model=gpt2_8.3b parallel=tp8
   report       page and table of trained jobs        hydratron report outputs/demo
   reproduce    a figure of the paper, judged         hydratron reproduce fig6 --profile small
@@ -27,7 +28,7 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 and BERT, on a laptop, a GPU 
 `hydratron VERB --help` says more.
 """
 # Each is a module of this package with a function `run`.
-VERBS = ("prepare", "train", "plan", "report", "reproduce", "completion")
+VERBS = ("prepare", "train", "convert", "plan", "report", "reproduce", "completion")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

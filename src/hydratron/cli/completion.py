@@ -26,7 +26,11 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.config.completion import SCRIPTS, complete, script
 
     if args.shell == "query":
-        words = {"completion": lambda typed: sorted(SCRIPTS), "reproduce": of_reproduce}
+        words = {
+            "completion": lambda typed: sorted(SCRIPTS),
+            "convert": of_convert,
+            "reproduce": of_reproduce,
+        }
         print("\n".join(complete(args.line, _flags(), words)))
     else:
         print(script(args.shell).rstrip())
@@ -39,6 +43,13 @@ def _flags() -> dict[str, list[str]]:
 
     modules = {verb: importlib.import_module(f"hydratron.cli.{verb}") for verb in VERBS}
     return {verb: sorted(module.build_parser().flags) for verb, module in modules.items()}
+
+
+def of_convert(typed: Sequence[str]) -> list[str]:
+    """The formats after --to; the shell's own completion of files elsewhere."""
+    from hydratron.cli.convert import FORMATS
+
+    return [*FORMATS] if typed[-1:] == ["--to"] else []
 
 
 def of_reproduce(typed: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hydratron.config.command import Command
     from hydratron.config.schema import Config
     from hydratron.data.corpus import Corpus
+    from hydratron.interop.initial import Initial
 
 
 def build_parser() -> Parser:
@@ -62,11 +63,12 @@ def run(argv: Sequence[str]) -> int:
         check_place(planned)
         work = _work(planned, results)
     prepared = _prepare([job.config for job in planned.jobs])
+    starts = _starts([job.config for job in planned.jobs], prepared)
     if args.prepare_only:
         print("\n".join(dict.fromkeys(prepared.values())))
         return 0
     folder = claim(planned)
-    runner = Runner(time.time(), work, prepared)
+    runner = Runner(time.time(), work, prepared, starts)
     try:
         with sigterm_raises():
             code = run_planned(runner, planned, args.overrides, folder)
@@ -156,6 +158,34 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     return folders
 
 
+def _starts(configs: Sequence[Config], prepared: Mapping[str, str]) -> dict[str, Initial]:
+    """The weights that jobs start from, checked and said once: key of the job's model -> them.
+
+    Raises HydratronError for weights that do not fit.
+    """
+    asked = [config for config in configs if config.init_from is not None]
+    if not asked:
+        return {}
+    from hydratron.data.corpus import open_corpus
+    from hydratron.interop.initial import initial
+
+    found: dict[str, Initial] = {}
+    said: set[str] = set()
+    for config in asked:
+        key = _start_key(config)
+        if key not in found:
+            corpus = open_corpus(prepared[_data_key(config)])
+            found[key] = initial(config, corpus)
+            if found[key].line not in said:
+                said.add(found[key].line)
+                complain(found[key].line)
+    return found
+
+
+def _start_key(config: Config) -> str:
+    return repr((config.init_from, config.model, config.task, _data_key(config)))
+
+
 def _data_key(config: Config) -> str:
     return repr((config.data, config.tokenizer, config.sentences))
 
@@ -175,6 +205,7 @@ class Runner:
     started: float
     work: tuple[float, ...]
     prepared: dict[str, str]
+    starts: dict[str, Initial] = dataclasses.field(default_factory=dict)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __call__(
@@ -186,10 +217,17 @@ class Runner:
         position = Position(number + 1, len(self.work), self.started, self.work)
         if number >= len(self.work):  # A sweeper that decides as it goes.
             position = Position(1, 1, time.time(), (1.0,))
+        origin: Mapping[str, Any] = {}
+        if config.init_from is not None:
+            start = self.starts.get(_start_key(config))
+            if start is None:  # A sweeper that varies the model, too.
+                start = _starts([config], _prepare([config]))[_start_key(config)]
+            config = dataclasses.replace(config, init_checkpoint=str(start.checkpoint))
+            origin = start.record(folder.resolve())
         if (tokens := self.prepared.get(_data_key(config))) is not None:
             data = dataclasses.replace(config.data, prepared=tokens)
             config = dataclasses.replace(config, data=data)
-        result = run_job(config, folder, overrides, position)
+        result = run_job(config, folder, overrides, position, origin=origin)
         self.results[folder.name] = result
         return result
 

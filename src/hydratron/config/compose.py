@@ -24,6 +24,7 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 
 from hydratron.config import degree_source, degrees, folders
 from hydratron.config import overrides as grammar
+from hydratron.config.init_from import adopt
 from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
 from hydratron.config.naming import Label
@@ -101,7 +102,8 @@ def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[
         raise explained(error) from None
     assert isinstance(content, dict)
     config = at_home(from_dict({str(key): value for key, value in content.items()}))
-    if config.resume is None or not config_file(Path(config.resume)).exists():
+    resumed = config.resume is not None and config_file(Path(config.resume)).exists()
+    if not resumed and config.init_from is None:
         return config
     chosen, keys = {}, []
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -109,7 +111,8 @@ def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[
             keys.append(override.key_or_group)
         else:
             chosen[override.key_or_group] = str(override.value())
-    return merge(config, named_options(chosen, keys, folders.search_folders(searchpath)))
+    named = named_options(chosen, keys, folders.search_folders(searchpath))
+    return merge(config, named) if resumed else adopt(config, named)
 
 
 def label_of(composed: DictConfig, config: Config, keys: Sequence[str] = ()) -> Label:

@@ -28,6 +28,7 @@ Examples:
   hydratron train experiment=demo
   hydratron train data=text data.path=books/ tokenizer.vocab_size=4096
   hydratron train resume=outputs/demo/000_gpt_pico-single-pre-s1234 trainer.max_steps=800
+  hydratron train init_from=some-encoder/ data=text data.path=books/ parallel=tp2
   hydratron train hydra.run.dir=outputs/mine seed=7
 
 Groups and their choices (* is the default):

@@ -40,6 +40,8 @@ def merge(composed: Config, named: Iterable[str]) -> Config:
     merged.resume = str(Path(composed.resume).resolve())
     for key in surroundings():
         set_value(merged, key, value_of(composed, key))
+    # A resumed run goes on; where its parent began, its parent's provenance says.
+    merged.init_from = merged.init_checkpoint = None
     for key in named:
         if key != "resume":
             set_value(merged, key, value_of(composed, key))

@@ -219,6 +219,19 @@ class Config:
         distinct=True,
         path=True,
     )
+    init_from: str | None = option(
+        None,
+        "a job folder, a checkpoint or a folder of Hugging Face's, whose weights start the run; "
+        "model and tokenizer are as there unless stated",
+        path=True,
+    )
+    init_checkpoint: str | None = option(
+        None,
+        "the checkpoint that init_from is or became; filled in before the ranks start",
+        bookkeeping=True,
+        derived=True,
+        path=True,
+    )
 
     @property
     def variant(self) -> str:

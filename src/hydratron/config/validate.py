@@ -11,6 +11,7 @@ from hydratron.config.data_rules import RULES as DATA_RULES
 from hydratron.config.data_rules import Rule
 from hydratron.config.degrees import NO_PIPELINES
 from hydratron.config.degrees import OPTIONS as DEGREES
+from hydratron.config.init_from import init_problems
 from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
@@ -236,6 +237,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
     (("schedule.min_lr", "optim.lr"), _rates),
     ((), _resume),
+    ((), init_problems),
     (("trainer.max_steps",), _further),
     (("launch.kind", "launch.nodes", "launch.node_rank", *_WORLD), _launch),
 )

@@ -23,25 +23,31 @@ LAUNCHERS: dict[str, Callable[[Config, JobFolder, Callable[[], None], str], None
     "local": forkserver.launch,
     "torchrun": torchrun.launch,
 }
+NOTHING: Mapping[str, Any] = {}
 # The first host may still be ending its ranks, and a shared file system takes its time.
 FIRST_HOST_SECONDS, POLL_SECONDS = 60.0, 0.25
 
 
 def run_job(
-    config: Config, folder: Path, overrides: Sequence[str], position: Position, train: str = TRAIN
+    config: Config,
+    folder: Path,
+    overrides: Sequence[str],
+    position: Position,
+    train: str = TRAIN,
+    origin: Mapping[str, Any] = NOTHING,
 ) -> dict[str, Any]:
     """Run the job in `folder`, or find it finished there, and return its result.
 
     A failed job does not raise: its result says `failed`, with rank, kind and message, and is also
     in result.json, unless the folder belongs to another job.  With several hosts all return the
-    result of the first.  `train` is `package.module:function`.
+    result of the first.  `train` is `package.module:function`, and `origin` joins provenance.json.
     """
     if config.resume is not None:
         # The folder may be run again from elsewhere.
         config = dataclasses.replace(config, resume=str(Path(config.resume).resolve()))
     job = JobFolder(folder)
     began = time.monotonic()
-    work = functools.partial(_train, config, job, overrides, position, train)
+    work = functools.partial(_train, config, job, overrides, position, train, origin)
     result, tried = attempt(config, job, "train", position.label, work)
     if not tried:
         return result
@@ -55,10 +61,15 @@ def run_job(
 
 
 def _train(
-    config: Config, job: JobFolder, overrides: Sequence[str], position: Position, train: str
+    config: Config,
+    job: JobFolder,
+    overrides: Sequence[str],
+    position: Position,
+    train: str,
+    origin: Mapping[str, Any],
 ) -> dict[str, Any]:
     node, earlier = config.launch.node_rank, stamp(job.result)
-    config = _write_inputs(config, job, overrides)
+    config = _write_inputs(config, job, overrides, origin)
     with Display(config, job, position) as display:
         LAUNCHERS[config.launch.kind](config, job, display.update, train)
     if node > 0:
@@ -79,7 +90,9 @@ def _wait_for_first_host(job: JobFolder, earlier: tuple[int, int] | None) -> Non
         time.sleep(POLL_SECONDS)
 
 
-def _write_inputs(config: Config, job: JobFolder, overrides: Sequence[str]) -> Config:
+def _write_inputs(
+    config: Config, job: JobFolder, overrides: Sequence[str], origin: Mapping[str, Any]
+) -> Config:
     """Write what the ranks read and what the reader asks; return the configuration with data."""
     if config.data.prepared is None:
         tokens = config.data, config.tokenizer
@@ -87,7 +100,7 @@ def _write_inputs(config: Config, job: JobFolder, overrides: Sequence[str]) -> C
         data = dataclasses.replace(config.data, prepared=str(prepared))
         config = dataclasses.replace(config, data=data)
     if config.launch.node_rank == 0:
-        record(config, job, overrides, starting_point(config, job))
+        record(config, job, overrides, starting_point(config, job), **origin)
     return config
 
 

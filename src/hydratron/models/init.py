@@ -44,3 +44,16 @@ def draw(name: str, spec: ParamSpec, shape: list[int], seed: int, vocab_size: in
         scales = torch.tensor(spec.row_scales).repeat(shape[0] // len(spec.row_scales))
         full *= scales.unsqueeze(-1)
     return full
+
+
+def with_rows(tensor: Tensor, rows: int, vocab_size: int) -> Tensor:
+    """A vocabulary [n, ...] cut or filled to `rows`, of which the first `vocab_size` are real.
+
+    A new row of padding is the mean of the real ones.  Zeros would be a logit of 0, above all real
+    ones of a trained GPT-2; the mean adds at most its share of the rows to the sum of a softmax, by
+    Jensen's inequality.
+    """
+    if len(tensor) >= rows:
+        return tensor[:rows]
+    mean = tensor[:vocab_size].double().mean(dim=0, keepdim=True).to(tensor.dtype)
+    return torch.cat([tensor, mean.expand(rows - len(tensor), *tensor.shape[1:])])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as pl
@@ -27,6 +28,7 @@ from hydratron.tasks.contract import Batch, Scores
 from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
+from hydratron.training.initial import take
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
@@ -39,13 +41,17 @@ class LanguageModule(pl.LightningModule):
     """A network, its task and what it is trained on.
 
     One batch of its loader is one optimizer step, of which `number` is the last one, counted from
-    1, `lr` its rate, and `result` what came out.
+    1, `lr` its rate, and `result` what came out.  `initial` is a checkpoint whose weights a new
+    run starts from.
     """
 
-    def __init__(self, config: Config, corpus: Corpus, signals: StopSignals) -> None:
+    def __init__(
+        self, config: Config, corpus: Corpus, signals: StopSignals, initial: Path | None = None
+    ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.config, self.corpus, self.signals = config, corpus, signals
+        self.initial = initial
         self.table = parameter_table(config)
         self.task = config.learning.task()
         self.start_step = self.number = 0
@@ -67,6 +73,8 @@ class LanguageModule(pl.LightningModule):
         vocab_size = self.corpus.vocab_size
         self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
+        if self.initial is not None:
+            take(self.initial, self.network, self.table, mesh, vocab_size)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         self.step = Step(self.network, self.table, self.task, mesh, clip, self.precision)

@@ -63,7 +63,7 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
 
     `config.data.prepared` must name the prepared tokens.  Checkpoints and metrics.jsonl go to
     `folder`; with `resume_from` the run goes on from that checkpoint, whose parallel degrees may
-    have been others.
+    have been others; without, it starts from the weights in `config.init_checkpoint`, if any.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Our sampler starts where the checkpoint ends, which Lightning cannot know.
@@ -72,7 +72,10 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     torch.set_float32_matmul_precision(config.trainer.matmul_precision)
     signals = StopSignals()
-    module = LanguageModule(config, open_corpus(tokens_of(config.data, folder.path)), signals)
+    named = config.init_checkpoint if resume_from is None else None
+    initial = None if named is None else Path(named)
+    corpus = open_corpus(tokens_of(config.data, folder.path))
+    module = LanguageModule(config, corpus, signals, initial)
     first = dist.get_rank() == 0
     logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []

@@ -18,7 +18,7 @@ def test_bookkeeping_is_declared_for_whole_sections_and_single_options() -> None
         assert {key for key in options() if key.startswith(section)} <= {*found}
     single = {key for key in found if key.split(".")[0] not in ("logger", "launch", "checkpoint")}
     intervals = {"trainer.log_every_n_steps", "trainer.val_every_n_steps"}
-    assert single == {"data.cache_dir", "data.prepared", "resume", *intervals}
+    assert single == {"data.cache_dir", "data.prepared", "init_checkpoint", "resume", *intervals}
     distinct = {key for key in marked("distinct") if not key.startswith("checkpoint.")}
     assert distinct == {"resume", *intervals}
 

@@ -22,6 +22,8 @@ from hydratron.data.tokenizer.tokenizer import (
 from hydratron.data.tokenizer.training import train
 
 GPT2_FILES = ("encoder.json", "vocab.bpe")
+# The same two files as Hugging Face names them.
+RENAMED_FILES = ("vocab.json", "merges.txt")
 
 
 def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -70,7 +72,7 @@ def gpt2_files(path: Path) -> list[Path]:
     """The files that define GPT-2's tokenizer in a folder, or the one file that does."""
     if path.is_file():
         return [path]
-    for names in (GPT2_FILES, (TOKENIZER_FILE,)):
+    for names in (GPT2_FILES, RENAMED_FILES, (TOKENIZER_FILE,)):
         files = [path / name for name in names]
         if all(file.is_file() for file in files):
             return files

@@ -35,12 +35,16 @@ class Tokenizer:
     """Text to ids and back; ids are below `vocab_size`.
 
     `eod` ends a document: the id of the entry that `end` names, else of the first of ENDS that the
-    vocabulary has, or None when it has none of them.  Raises ValueError when it lacks `end`.
+    vocabulary has, or None when it has none of them; `end` is then its name.  Raises ValueError
+    when it lacks the `end` that is given.
     """
 
     def __init__(self, inner: tokenizers.Tokenizer, end: str | None = None) -> None:
-        marks = map(inner.token_to_id, ENDS if end is None else [end])
-        self.eod: int | None = next((mark for mark in marks if mark is not None), None)
+        known = (
+            name for name in (ENDS if end is None else [end]) if inner.token_to_id(name) is not None
+        )
+        self.end: str | None = next(known, None)
+        self.eod: int | None = None if self.end is None else inner.token_to_id(self.end)
         if end is not None and self.eod is None:
             raise ValueError(f"the vocabulary has no {end}")
         # A text that spells a special entry must not give it; the file does not keep this.
@@ -63,6 +67,11 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids; special entries are shown, and a cut character becomes U+FFFD."""
         return str(self._inner.decode(ids, skip_special_tokens=False))
+
+    @property
+    def entries(self) -> dict[str, int]:
+        """Every entry with its id."""
+        return dict(self._inner.get_vocab())
 
     def token_id(self, name: str) -> int | None:
         """The id of one entry, or None when the vocabulary lacks it."""

@@ -1,0 +1,114 @@
+"""Our own checkpoints: the weights of one, read whole into one process, and one made of weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import yaml
+from torch import Tensor
+
+from hydratron.checkpoint import folder as checkpoints
+from hydratron.checkpoint.participant import Saved
+from hydratron.config.load import dump, from_dict, to_yaml
+from hydratron.config.rules import filled
+from hydratron.config.schema import Config, TokenizerConfig
+from hydratron.data.manifest import TOKENIZER
+from hydratron.data.tokenizer import Tokenizer
+from hydratron.errors import HydratronError
+from hydratron.interop.model import Model, check, finite
+from hydratron.job import JobFolder
+from hydratron.training.initial import BESIDE, MODEL
+
+CONFIG = "config.yaml"
+
+
+class Whole:
+    """The tensors of a checkpoint as a participant: it takes whatever was saved, or gives them."""
+
+    def __init__(self, tensors: Mapping[str, Tensor] | None = None) -> None:
+        self.tensors = dict(tensors or {})
+
+    def state(self) -> dict[str, Any]:
+        return {**self.tensors}
+
+    def room(self, saved: Mapping[str, Saved]) -> dict[str, Tensor]:
+        return {name: torch.empty(shape, dtype=dtype) for name, (shape, dtype) in saved.items()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def read(checkpoint: Path, tokenizer: Tokenizer | None = None) -> Model:
+    """The model of a checkpoint, with its own tokenizer unless another is given.
+
+    Raises HydratronError where the checkpoint is not whole, or says less than a conversion needs.
+    """
+    config = config_of(checkpoint)
+    if tokenizer is None:
+        if not (checkpoint / TOKENIZER).is_file():
+            raise HydratronError(f"{checkpoint}: has no {TOKENIZER}; name one by --tokenizer")
+        tokenizer = Tokenizer.load(checkpoint / TOKENIZER)
+    whole = Whole()
+    with alone():
+        checkpoints.load(checkpoint, {MODEL: whole}, optional=BESIDE)
+    model = Model(filled(config).model, whole.tensors, tokenizer)
+    rows, needed = len(whole.tensors["word_embeddings.weight"]), model.options.padded
+    if rows != needed(tokenizer.vocab_size):
+        entries = tokenizer.vocab_size
+        said = f"a vocabulary of {rows} rows, but its tokenizer has {entries} entries"
+        raise HydratronError(f"{checkpoint}: {said}")
+    check(str(checkpoint), model)
+    finite(str(checkpoint), whole.tensors)
+    return model
+
+
+def config_of(checkpoint: Path) -> Config:
+    """The configuration of the job that a checkpoint carries."""
+    content = yaml.safe_load(checkpoints.config_text(checkpoint))
+    if not isinstance(content, dict):
+        raise HydratronError(f"{checkpoint / CONFIG}: not a mapping of options")
+    return from_dict(content)
+
+
+def write(folder: Path, model: Model) -> Path:
+    """Fill `folder` as a job's, with one checkpoint of step 0; returns that.
+
+    `init_from` takes it at any degree; nothing can resume from it, since there is no optimizer.
+    """
+    kind = "gpt2" if model.options.architecture == "gpt" else "bert"
+    config = filled(replace(Config(), model=model.options, tokenizer=TokenizerConfig(kind=kind)))
+    texts = {CONFIG: to_yaml(config), TOKENIZER: model.tokenizer.to_json()}
+    job = JobFolder(folder)
+    checkpoint = job.checkpoints / "step_00000000"
+    with alone():
+        checkpoints.save(checkpoint, {MODEL: Whole(model.padded())}, 0, texts)
+    dump(config, job.config)
+    return checkpoint
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """A process group of this process, which checkpoints talk over; an open one is used."""
+    if dist.is_initialized():
+        yield
+        return
+    # gloo looks up the host's name otherwise, which not every machine resolves.
+    names = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(names)
+    try:
+        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        yield
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
