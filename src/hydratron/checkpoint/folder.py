@@ -115,9 +115,25 @@ def verify(path: Path, rank: int = 0, ranks: int = 1) -> Collection[str]:
 
 def config_text(path: Path) -> str:
     """The job's configuration, for whoever goes on from this checkpoint."""
-    files = _manifest(path)
-    _check(path / CONFIG, files.get(CONFIG))
-    return (path / CONFIG).read_text(encoding="utf-8")
+    return text_of(path, CONFIG)
+
+
+def text_of(path: Path, name: str) -> str:
+    """A text of the checkpoint, as the manifest vouches for it."""
+    _check(path / name, _manifest(path).get(name))
+    return (path / name).read_text(encoding="utf-8")
+
+
+def manifest_files(path: Path) -> Collection[str]:
+    """The names of the files, of which nothing else is checked yet."""
+    return _manifest(path).keys()
+
+
+def load_weights(path: Path, model: Participant) -> int:
+    """Fill the participant `model` alone, on all ranks, and return the step."""
+    # What the others are called is in a file that load() verifies before it believes it.
+    state = json.loads(text_of(path, STATE))
+    return load(path, {"model": model}, optional=state["participants"].keys() - {"model"})
 
 
 def remove(path: Path) -> None:

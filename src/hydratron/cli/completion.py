@@ -26,7 +26,11 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.config.completion import SCRIPTS, complete, script
 
     if args.shell == "query":
-        words = {"completion": lambda typed: sorted(SCRIPTS), "reproduce": of_reproduce}
+        words = {
+            "completion": lambda typed: sorted(SCRIPTS),
+            "evaluate": of_evaluate,
+            "reproduce": of_reproduce,
+        }
         print("\n".join(complete(args.line, _flags(), words)))
     else:
         print(script(args.shell).rstrip())
@@ -39,6 +43,14 @@ def _flags() -> dict[str, list[str]]:
 
     modules = {verb: importlib.import_module(f"hydratron.cli.{verb}") for verb in VERBS}
     return {verb: sorted(module.build_parser().flags) for verb, module in modules.items()}
+
+
+def of_evaluate(typed: Sequence[str]) -> list[str]:
+    """The tasks after --task, degrees after --parallel; else files, which the shell knows."""
+    from hydratron.cli.evaluate import TASKS
+    from hydratron.config.degrees import USUAL
+
+    return [*{"--task": (*TASKS,), "--parallel": USUAL}.get(typed[-1] if typed else "", ())]
 
 
 def of_reproduce(typed: Sequence[str]) -> list[str]:
