@@ -42,7 +42,8 @@ class Request:
 class Material:
     """The windows of one task's file under one tokenizer.
 
-    `file` is its name; `protocol` is all that decides what is scored, apart from file and tokenizer; `counts` holds
+    `file` is its name; `protocol` is all that decides what is scored, apart from file and
+    tokenizer; `counts` holds
     `original_tokens`, `tokens` (scored and given) and what else is counted; `known` is what the
     file is known as, empty for one that is not the task's whole file.
     """

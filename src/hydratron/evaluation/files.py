@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from hydratron.errors import DataError, Problem
 from hydratron.hashing import file_sha256
 
-# The whole files of the tasks.  WikiText-2 and WikiText-103 have the same test articles and count of
-# words; the former has more of them as <unk>, so that perplexities on the two are not the same.
+# The whole files of the tasks.  WikiText-2 and WikiText-103 have the same test articles and count
+# of words; the former has more of them as <unk>: perplexities on the two are not the same.
 KNOWN = {
     "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0": (
         "wikitext103",

@@ -15,8 +15,8 @@ ROWS, GPT2_TARGETS, GPT2_SINGLE, GPT2_VOCABULARY = 5_153, 6_573, 4_010, 50_257
 class Lambada:
     """Strict accuracy: every token of the last word is the likeliest one after those before it.
 
-    Lenient: the last token of it is.  The target's perplexity is exp of the mean -ln p(word).  The
-    word stands after the last space, as in lm-eval's lambada_openai; with `megatron_words` after the
+    Lenient: the last token of it is.  The target's perplexity is exp of the mean -ln p(word).
+    The word stands after the last space, as in lm-eval's lambada_openai; with `megatron_words` after the
     last white space, as in Megatron-LM: of the 5,153 words 7 differ, which follow a new line.
     """
 
@@ -36,9 +36,9 @@ class Lambada:
         words = tokenizer.encode_batch([f" {word}" for _, word in pairs])
         # The last token is a target only: a window reads one token less than it holds.
         room = request.context + 1
-        for number, word in enumerate(words, 1):
-            if not 0 < len(word) < room:
-                refuse(path, f"passage {number}: its last word has {len(word)} tokens")
+        for number, ids in enumerate(words, 1):
+            if not 0 < len(ids) < room:
+                refuse(path, f"passage {number}: its last word has {len(ids)} tokens")
         joined = [[*c, *w][-room:] for c, w in zip(contexts, words, strict=True)]
         sizes = np.array([len(ids) for ids in joined], dtype=np.int64)
         scored = np.array([len(word) for word in words], dtype=np.int64)

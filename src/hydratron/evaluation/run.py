@@ -12,6 +12,7 @@ from typing import Any
 
 from hydratron.config import degrees
 from hydratron.config.load import dump
+from hydratron.config.schema import Config
 from hydratron.config.validate import validate
 from hydratron.data.preparer.command import open_tokenizer
 from hydratron.errors import DataError, HydratronError, JobError, Problem
@@ -55,7 +56,7 @@ class Planned:
     """One evaluation that nothing is known to be wrong with."""
 
     checkpoint: Opened
-    config: Any
+    config: Config
     material: Material
     batch: int
     place: Path
@@ -144,15 +145,17 @@ def _evaluated(task: str, planned: Planned, position: Position) -> dict[str, Any
         )
 
 
-def _config(command: Command, checkpoint: Opened) -> Any:
+def _config(command: Command, checkpoint: Opened) -> Config:
     if (wrong := degrees.problem(command.parallel)) is not None:
         raise DataError([Problem("--parallel", command.parallel, wrong)])
     sizes = degrees.sizes(command.parallel)
     assert sizes is not None
     config = evaluation_config(checkpoint.config, sizes, command.threads)
-    asked = {"precision": command.precision, "accelerator": command.accelerator}
-    given = {key: value for key, value in asked.items() if value is not None}
-    trainer = dataclasses.replace(config.trainer, **given)
+    trainer = dataclasses.replace(
+        config.trainer,
+        precision=command.precision or config.trainer.precision,
+        accelerator=command.accelerator or config.trainer.accelerator,
+    )
     config = dataclasses.replace(config, trainer=trainer)
     try:
         validate(config)

@@ -44,11 +44,11 @@ def score(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     streams = RandomStreams(config.seed, device, mesh.tensor, mesh.data)
     network = build_network(config, asked.vocab_size, mesh, streams, device).eval()
     load_weights(asked.checkpoint, ModelState(network, parameter_table(config), mesh))
-    own = list(batches(asked.windows, asked.batch, mesh.data.rank, mesh.data.size))
+    own = batches(asked.windows, asked.batch, mesh.data.rank, mesh.data.size)
     telling = folder if dist.get_rank() == 0 else None
     with torch.inference_mode(), autocast(config.trainer.precision, device.type)():
         began = time.monotonic()
-        parts = window_scores(network, asked, _told(own, telling))
+        parts = window_scores(network, asked, _told(own, telling, config.trainer.max_steps))
         seconds = time.monotonic() - began
     scores = mesh.data.all_reduce(parts.to(device)).cpu().numpy()
     if telling is not None:
@@ -87,15 +87,15 @@ def batch_scores(network: LanguageModel, vocab_size: int, batch: Batch) -> Tenso
     return found
 
 
-def _told(own: list[Batch], folder: JobFolder | None) -> Iterator[Batch]:
-    """The batches; the rows of metrics.jsonl say how many windows are done."""
+def _told(own: Iterator[Batch], folder: JobFolder | None, steps: int) -> Iterator[Batch]:
+    """The batches; the rows of metrics.jsonl say how many of the `steps` are done."""
     began = said = time.monotonic()
     tokens = 0
     for number, batch in enumerate(own, 1):
         yield batch
         tokens += batch.tokens.size
         now = time.monotonic()
-        if folder is not None and (now - said > EVERY or number == len(own)):
+        if folder is not None and (now - said > EVERY or number == steps):
             said, seconds = now, now - began
             row = {"step": number, "seconds": seconds, "perf/tokens_per_second": tokens / seconds}
             with folder.metrics.open("a", encoding="utf-8") as file:

@@ -122,5 +122,5 @@ def _check(found: TokenSet, path: Path, tokenizer: Tokenizer) -> None:
 
 def _without_end(ids: npt.NDArray[np.integer], end: int | None) -> npt.NDArray[np.int32]:
     """The tokens of a document's text."""
-    ids = ids.astype(np.int32)
-    return ids[:-1] if len(ids) and ids[-1] == end else ids
+    text = ids.astype(np.int32)
+    return text[:-1] if len(text) and text[-1] == end else text

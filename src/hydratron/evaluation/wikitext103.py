@@ -21,7 +21,7 @@ MARKS = re.compile(r" @[-,.]@ |<unk>|\n = [^=\n]+ = ?\n")
 
 
 class WikiText103:
-    """exp(summed loss / words of the file), every token scored once, with up to a context before it.
+    """exp(summed loss / words of the file): every token is scored once, after up to a context.
 
     The first token is given, not scored.  Megatron-LM divides by one word less, and would cut a
     loss of more than 20 nats, which this does not.

@@ -75,7 +75,7 @@ def over_texts(texts: Sequence[npt.NDArray[np.integer]], context: int, stride: i
 
 
 def batches(windows: Windows, size: int, part: int = 0, parts: int = 1) -> Iterator[Batch]:
-    """All windows, or every one of a part, up to `size` at a time, those of like length together."""
+    """All windows, or those of a part, up to `size` at a time, those of like length together."""
     order = np.argsort(-windows.lengths, kind="stable")[part::parts]
     for first in range(0, len(order), size):
         yield _batch(windows, order[first : first + size])
