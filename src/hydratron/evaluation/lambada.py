@@ -15,9 +15,9 @@ ROWS, GPT2_TARGETS, GPT2_SINGLE, GPT2_VOCABULARY = 5_153, 6_573, 4_010, 50_257
 class Lambada:
     """Strict accuracy: every token of the last word is the likeliest one after those before it.
 
-    Lenient: the last token of it is.  The target's perplexity is exp of the mean -ln p(word).
-    The word stands after the last space, as in lm-eval's lambada_openai; with `megatron_words` after the
-    last white space, as in Megatron-LM: of the 5,153 words 7 differ, which follow a new line.
+    Lenient: the last token of it is.  The target's perplexity: exp of the mean -ln p(word).
+    The word stands after the last space, as in lm-eval's lambada_openai; with `megatron_words`
+    after the last white space, as in Megatron-LM: 7 of the 5,153 words follow a new line.
     """
 
     def stride(self, context: int) -> int:

@@ -52,19 +52,28 @@ def compared(runs: Sequence[Run]) -> list[Run]:
         )
         best = max(of_task, key=lambda r: (count[_kind(r)], bool(r.get("official")), _newness(r)))
         chosen[task] = _kind(best)
-    return [
-        replace(run, evaluated=_metrics(by_run[run.folder], chosen)) if by_run[run.folder] else run
-        for run in runs
-    ]
+    return [_with(run, by_run[run.folder], chosen) for run in runs]
 
 
-def _metrics(records: Sequence[Record], chosen: dict[str, str]) -> dict[str, float]:
+def evaluation_notes(runs: Sequence[Run]) -> list[str]:
+    """On what the evaluated runs were scored, a line a task."""
+    notes = {}
+    for record in (record for run in runs for record in run.evaluations):
+        what = "official" if record.get("official") else "not the task's whole file"
+        what = "" if record["task"] == "perplexity" else f", {what}"
+        notes[record["task"]] = f"{record['task']}: scored on {record.get('file')}{what}"
+    return [notes[task] for task in sorted(notes)]
+
+
+def _with(run: Run, records: Sequence[Record], chosen: dict[str, str]) -> Run:
+    stand = [record for record in records if _kind(record) == chosen[record["task"]]]
     found: dict[str, float] = {}
-    for record in records:  # The latest step first.
-        if _kind(record) == chosen[record["task"]]:
-            for name, value in record["metrics"].items():
-                found.setdefault(f"eval/{record['task']}/{name}", float(value))
-    return found
+    for record in stand:  # The latest step first.
+        for name, value in record["metrics"].items():
+            found.setdefault(f"eval/{record['task']}/{name}", float(value))
+    if (found, stand) == (run.evaluated, [*run.evaluations]):
+        return run
+    return replace(run, evaluated=found, evaluations=stand)
 
 
 def _kind(record: Record) -> str:

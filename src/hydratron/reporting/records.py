@@ -43,6 +43,8 @@ class Run:
     provenance: dict[str, Any] = field(default_factory=dict)
     evaluated: dict[str, float] = field(default_factory=dict)
     """Metrics `eval/TASK/NAME` of its newest checkpoint, as far as `compared` lets them stand."""
+    evaluations: Sequence[dict[str, Any]] = ()
+    """The evaluation.json that these come from."""
     alive: bool = False
     """Whether its processes still run, as far as the folder tells."""
 
