@@ -32,8 +32,10 @@ from hydratron.checkpoint.manifest import (
     config_text,
     fingerprint,
     flush,
+    manifest_files,
     remove,
     replace,
+    text_of,
     verify,
     write,
 )
@@ -42,7 +44,10 @@ from hydratron.checkpoint.trust import TrustedReader, TrustedWriter, shards
 from hydratron.errors import HydratronError
 from hydratron.job import CHECKPOINT_NAME, checkpoint_step
 
-__all__ = ["CONFIG", "MANIFEST", "STATE", "config_text", "load", "remove", "save", "verify"]
+__all__ = [
+    "CONFIG", "MANIFEST", "STATE", "config_text", "load", "load_weights", "manifest_files",
+    "remove", "save", "text_of", "verify",
+]  # fmt: skip
 
 VERSION = 2
 # What no disk has room for, by the error's number.
@@ -121,6 +126,13 @@ def load(
         for name, participant in taken.items():
             participant.load(plain[name] | rooms[name])
     return step
+
+
+def load_weights(path: Path, model: Participant) -> int:
+    """Fill the participant `model` alone, on all ranks, and return the step."""
+    # What the others are called is in a file that load() verifies before it believes it.
+    state = json.loads(text_of(path, STATE))
+    return load(path, {"model": model}, optional=state["participants"].keys() - {"model"})
 
 
 def _collect(

@@ -30,9 +30,18 @@ def verify(path: Path, rank: int = 0, ranks: int = 1) -> Collection[str]:
 
 def config_text(path: Path) -> str:
     """The job's configuration, for whoever goes on from this checkpoint."""
-    files = read_manifest(path)
-    check(path / CONFIG, files.get(CONFIG))
-    return (path / CONFIG).read_text(encoding="utf-8")
+    return text_of(path, CONFIG)
+
+
+def text_of(path: Path, name: str) -> str:
+    """A text of the checkpoint, as the manifest vouches for it."""
+    check(path / name, read_manifest(path).get(name))
+    return (path / name).read_text(encoding="utf-8")
+
+
+def manifest_files(path: Path) -> Collection[str]:
+    """The names of the files, of which nothing else is checked yet."""
+    return read_manifest(path).keys()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 and BERT, on a laptop, a GPU 
   train        train one job, or a sweep of them     hydratron train experiment=demo
   convert      to Hugging Face, and from it          hydratron convert JOB OUT --to huggingface
   plan         memory, traffic and time of a job     hydratron plan model=gpt2_8.3b parallel=tp8
+  evaluate     score trained models on a text       hydratron evaluate JOB --task lambada ...
   report       page and table of trained jobs        hydratron report outputs/demo
   reproduce    a figure of the paper, judged         hydratron reproduce fig6 --profile small
   completion   tab completion for your shell         eval "$(hydratron completion bash)"
@@ -28,7 +29,9 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 and BERT, on a laptop, a GPU 
 `hydratron VERB --help` says more.
 """
 # Each is a module of this package with a function `run`.
-VERBS = ("prepare", "train", "convert", "plan", "report", "reproduce", "completion")
+VERBS = (
+    "prepare", "train", "convert", "plan", "evaluate", "report", "reproduce", "completion",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -29,6 +29,7 @@ def run(argv: Sequence[str]) -> int:
         words = {
             "completion": lambda typed: sorted(SCRIPTS),
             "convert": of_convert,
+            "evaluate": of_evaluate,
             "reproduce": of_reproduce,
         }
         print("\n".join(complete(args.line, _flags(), words)))
@@ -50,6 +51,14 @@ def of_convert(typed: Sequence[str]) -> list[str]:
     from hydratron.cli.convert import FORMATS
 
     return [*FORMATS] if typed[-1:] == ["--to"] else []
+
+
+def of_evaluate(typed: Sequence[str]) -> list[str]:
+    """The tasks after --task, degrees after --parallel; else files, which the shell knows."""
+    from hydratron.cli.evaluate import TASKS
+    from hydratron.config.degrees import USUAL
+
+    return [*{"--task": (*TASKS,), "--parallel": USUAL}.get(typed[-1] if typed else "", ())]
 
 
 def of_reproduce(typed: Sequence[str]) -> list[str]:

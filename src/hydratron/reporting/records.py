@@ -20,6 +20,7 @@ from hydratron.config.keys import marked
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, flatten, read_json
 from hydratron.locks import is_held
+from hydratron.reporting.evaluations import compared
 from hydratron.reporting.rows import Row, Rows, read_metrics
 
 BROKEN = ("failed", "diverged")
@@ -39,6 +40,10 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    evaluated: dict[str, float] = field(default_factory=dict)
+    """Metrics `eval/TASK/NAME` of its newest checkpoint, as far as `compared` lets them stand."""
+    evaluations: Sequence[dict[str, Any]] = ()
+    """The evaluation.json that these come from."""
     alive: bool = False
     """Whether its processes still run, as far as the folder tells."""
 
@@ -110,6 +115,8 @@ class Run:
 
     def final(self, key: str) -> float | None:
         """The value in the result, else the last logged one, even if it is nan; None without."""
+        if key in self.evaluated:
+            return self.evaluated[key]
         if self.result.get(key) is not None:
             return float(self.result[key])
         if isinstance(self.rows, Rows):
@@ -155,7 +162,7 @@ def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
     Raises HydratronError for a folder without jobs and for a file that cannot be read.
     """
     with ThreadPoolExecutor() as readers:
-        return list(readers.map(read_run, find_jobs(folders)))
+        return compared(list(readers.map(read_run, find_jobs(folders))))
 
 
 def find_jobs(folders: Path | str | Sequence[Path | str]) -> list[Path]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hydratron.reporting import ReportPaths
 from hydratron.reporting.differences import short_columns
+from hydratron.reporting.evaluations import evaluation_notes
 from hydratron.reporting.findings import SHOWN, findings
 from hydratron.reporting.formats import count
 from hydratron.reporting.means import means
@@ -85,6 +86,8 @@ def show(runs: Sequence[Run], paths: ReportPaths) -> None:
     if groups := seed_groups(runs):
         console.print(mean_table(runs, groups))
         console.print()
+    for note in evaluation_notes(runs):
+        console.print(Text(note), soft_wrap=True)
     for run in runs:
         if run.cause is not None:
             console.print(Text(f"{run.name} {run.status}: {run.cause}"), soft_wrap=True)

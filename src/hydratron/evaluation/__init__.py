@@ -1,0 +1,1 @@
+"""Trained models scored: the paper's zero-shot tasks (section 5.2, appendix E), and any text."""
