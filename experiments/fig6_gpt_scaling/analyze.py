@@ -10,6 +10,7 @@ import pandas as pd
 
 from hydratron.reporting.crossing import first_crossing
 from hydratron.reporting.estimate import estimate
+from hydratron.reporting.palette import on_white
 from hydratron.reporting.power_law import PowerLaw, power_law
 from hydratron.reporting.verdict import (
     Claim,
@@ -152,7 +153,8 @@ def _figure(
     law: PowerLaw | None,
 ) -> Figure:
     curves = []
-    for colour, model in enumerate(models):
+    colours = on_white(models)
+    for colour, model in zip(colours, models, strict=True):
         rows = frame[(frame["model"] == model) & (frame["status"] == "completed")]
         by_tokens = rows.dropna(subset=[LOSS]).groupby("tokens")[LOSS]
         # The first validation, before any training, would take most of the axis.
@@ -161,7 +163,7 @@ def _figure(
         mean = [float(v.mean()) for _, v in shown]
         curves.append(Line(model, [t for t, _ in shown], mean, colour, band=(low, high)))
     points = []
-    for colour, model in enumerate(models):
+    for colour, model in zip(colours, models, strict=True):
         losses = [found[model] for found in finals.values() if model in found]
         points.append(Line("", [blocks[model]] * len(losses), losses, colour, marks=True))
     if law is not None:

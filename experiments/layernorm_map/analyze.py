@@ -25,6 +25,7 @@ from hydratron.reproduce.placements import (
     COLOURS,
     DEPTH,
     PLACEMENT,
+    PLACES,
     RATE,
     Cell,
     Finals,
@@ -38,7 +39,7 @@ from hydratron.reproduce.placements import (
 )
 
 LOSS, WARMUP = "val/loss", "schedule.warmup_steps"
-POST, PRE, DEEPNORM, SANDWICH = PLACES = ("post", "pre", "deepnorm", "sandwich")
+POST, PRE, DEEPNORM, SANDWICH = PLACES
 GRADIENTS = "layers/{:02}/grad_norm"
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+import secrets
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +55,15 @@ class JobFolder:
     @property
     def failure(self) -> Path:
         return self.path / "failure.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the job runs."""
+        return self.path / ".lock"
+
+    @property
+    def wandb(self) -> Path:
+        return self.path / "wandb.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -127,14 +135,24 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends without an error."""
+    """A new file that takes the place of `path` when the block ends without an error.
+
+    Who may read it is for the umask to say.  An OSError names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = beside(path)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:  # A write knows only its descriptor.
+            error.filename = str(path)
         raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def beside(path: Path) -> Path:
+    """A name that nobody has, hidden, in the same folder: `.NAME.xxxxxxxx`."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")

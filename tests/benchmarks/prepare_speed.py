@@ -112,6 +112,7 @@ def _prepare(corpus: Path, tokenizer: Path, workers: int, output: Path) -> None:
         inputs=[str(corpus)],
         output=output,
         tokenizer=str(tokenizer),
+        end=None,
         vocab_size=VOCAB_SIZE,
         keys=["text"],
         level=DOCUMENT,
@@ -135,6 +136,7 @@ def _start(path: Path) -> None:
 def _encode(line: str) -> list[int]:
     text = json.loads(line)["text"]
     ids: list[int] = _tokenizer._inner.encode(text, add_special_tokens=False).ids
+    assert _tokenizer.eod is not None
     return [*ids, _tokenizer.eod]
 
 

@@ -146,6 +146,7 @@ def fail(rank: int, tp: int, folder: Path) -> list[str]:
         messages.append(message(save, path, {"cut": Cut(rank)}, 1, {"config.yaml": "x" * 9999}))
     dist.barrier()
     assert not any(path.parent.iterdir())
+    dist.barrier()  # the next save fills the folder, and may not before both have looked
 
     save(path, run.participants | {"cut": Cut(rank)}, 1, {"config.yaml": "x" * 9999})
     files = json.loads((path / "manifest.json").read_text())["files"]

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
-from hydratron.launch.worker import torchrun_environment
+from hydratron.launch.environment import one_host
 from hydratron.planner.dry_run import dry_run
 from hydratron.planner.modules import ModuleNames
 from hydratron.planner.plan import plan_job
@@ -53,7 +53,7 @@ def recorded_rank(
 ) -> list[list[Collective] | None]:
     from hydratron.training import train as training
 
-    os.environ.update(torchrun_environment(rank, world_size))
+    os.environ.update(one_host(rank, world_size))
     plain, found = training._trainer, []
     for config, folder in jobs:
         window = Window()
@@ -90,6 +90,7 @@ def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> 
             trainer__global_batch_size=4 * dp,
             trainer__micro_batch_size=micro,
             trainer__peak_flops=1e12,
+            trainer__val_every_n_steps=100,
             checkpoint__at_end=False,
         )
         for recompute in (False, True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from hydratron.config.schema import (
@@ -14,8 +15,8 @@ from hydratron.config.schema import (
     LaunchConfig,
     LoggerConfig,
     ParallelConfig,
-    TrainerConfig,
 )
+from hydratron.config.trainer import TrainerConfig
 from hydratron.job import JobFolder
 from hydratron.launch.progress import Position
 
@@ -79,6 +80,16 @@ def descendants(pid: int) -> set[int]:
         for child in children.get(todo.pop(), []):
             found.add(child)
             todo.append(child)
+    return found
+
+
+def writing_below(folder: Path) -> set[int]:
+    """Processes, whoever their parent is by now, whose output goes to a file below `folder`."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/1"):
+        with suppress(OSError):
+            if link.readlink().is_relative_to(folder):
+                found.add(int(link.parts[2]))
     return found
 
 

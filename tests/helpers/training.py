@@ -10,7 +10,7 @@ from typing import Any
 from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
-from hydratron.launch.worker import torchrun_environment
+from hydratron.launch.environment import one_host
 from tests.helpers.ranks import run_ranks
 
 Rows = list[dict[str, Any]]
@@ -21,7 +21,7 @@ def train_rank(
 ) -> dict[str, Any]:
     from hydratron.training.train import train
 
-    os.environ.update(torchrun_environment(rank, world_size))
+    os.environ.update(one_host(rank, world_size))
     return train(config, JobFolder(folder), resume)
 
 

@@ -161,6 +161,20 @@ def lose_a_data_worker(
     return train(config, folder, resume_from)
 
 
+def lose_a_rank(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+    """Real training, in which the last rank is killed after the first row."""
+    from hydratron.training.train import train
+
+    def kill() -> None:
+        while not folder.metrics.exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if _last():
+        threading.Thread(target=kill, daemon=True).start()
+    return train(config, folder, resume_from)
+
+
 def log(folder: JobFolder, step: int) -> None:
     """Append one row of metrics."""
     row = {"step": step, "tokens": 10 * step, "seconds": 0.1 * step, "train/loss": 5.0 - 0.1 * step}

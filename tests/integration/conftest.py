@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.browsing import BROWSERS, QUIET, browser_path
+from hydratron.reporting import report
+from tests.integration.browsing import BROWSERS, QUIET, Visit, browser_path
+from tests.unit.reporting.synthetic import write_twelve
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -24,3 +27,11 @@ def browser() -> Iterator[Browser]:
         opened = driver.chromium.launch(executable_path=found, args=QUIET)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def twelve(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    """Two models, two rates and three seeds; one job diverged and one failed."""
+    opened = Visit(browser, report([write_twelve(tmp_path / "twelve")]).dashboard, "light")
+    yield opened
+    opened.close()

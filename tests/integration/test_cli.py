@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from hydratron.cli import main
+from hydratron.config.command import Command
 from hydratron.config.load import dump
 from hydratron.config.schema import Config
 from hydratron.errors import DataError, Problem
@@ -30,6 +31,7 @@ class FakeJobs:
     def __init__(self) -> None:
         self.positions: list[Position] = []
         self.configs: list[Config] = []
+        self.folders: list[Path] = []
         self.interrupt: BaseException | None = None
         self.preempted: dict[int, str] = {}  # seed -> signal
 
@@ -38,11 +40,13 @@ class FakeJobs:
     ) -> dict[str, Any]:
         self.positions.append(position)
         self.configs.append(config)
+        self.folders.append(folder)
         if self.interrupt is not None:
             raise self.interrupt
         job = JobFolder(folder)
         dump(config, job.config)
         write_json(job.provenance, {"overrides": [], "versions": {}})
+        job.overrides.write_text(json.dumps(list(overrides)))
         job.metrics.write_text(json.dumps(ROW) + "\n")
         result: dict[str, Any] = {"status": "completed", "parameters": 10, **ROW}
         if config.seed == FAILING_SEED:
@@ -111,7 +115,7 @@ def test_a_single_run_is_a_sweep_of_one(jobs: FakeJobs, elsewhere: Path) -> None
     report = ["curves.csv", "dashboard.html", "summary.csv"]
     assert made == ["000_gpt_pico-single-pre-s1234", *report]
     job = sweep / made[0]
-    written = {"config.yaml", "provenance.json", "metrics.jsonl", "result.json"}
+    written = {"config.yaml", "overrides.yaml", "provenance.json", "metrics.jsonl", "result.json"}
     assert {path.name for path in job.iterdir()} == written
 
 
@@ -129,7 +133,7 @@ def test_two_commands_in_one_second_get_two_folders(
 
     real = module.plan
 
-    def same_second(overrides: Sequence[str], multirun: bool = False) -> module.Command:
+    def same_second(overrides: Sequence[str], multirun: bool = False) -> Command:
         return dataclasses.replace(real(overrides, multirun), folder=Path("outputs/now"))
 
     monkeypatch.setattr(module, "plan", same_second)
@@ -138,19 +142,32 @@ def test_two_commands_in_one_second_get_two_folders(
     assert sorted(path.name for path in (elsewhere / "outputs").iterdir()) == ["now", "now_2"]
 
 
-def test_finished_jobs_weigh_nothing_and_other_jobs_are_refused(
+def test_finished_jobs_are_known_by_what_they_are(
     jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "-m", "seed=1", "hydra.sweep.dir=out"]) == 0
     assert main(["train", "-m", "seed=1,3", "hydra.sweep.dir=out"]) == 0
-    assert jobs.positions[-1].work[0] == 0
-    assert jobs.positions[-1].work[1] > 0
+    assert main(["train", "-m", "seed=4,3,1", "hydra.sweep.dir=out"]) == 0
+    assert [weight > 0 for weight in jobs.positions[-1].work] == [True, False, False]
+    names = {path.parent.name for path in Path("out").glob("*/config.yaml")}
+    assert names == {
+        f"{n}_gpt_nano-single-pre-s{s}" for n, s in (("000", 1), ("001", 3), ("000", 4))
+    }
+    assert sorted(job.name for job in jobs.folders[2:]) == sorted(names)
+
+
+def test_the_same_command_with_other_defaults_is_refused(
+    jobs: FakeJobs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["train", "-m", "seed=1,3", "hydra.sweep.dir=out"]
+    assert main(argv) == 0
+    for path in Path("out").glob("*/config.yaml"):
+        path.write_text(path.read_text().replace("lr: 0.001", "lr: 0.002"))
     capsys.readouterr()
-    assert main(["train", "-m", "seed=1,3", "optim.lr=2e-3", "hydra.sweep.dir=out"]) == 2
+    assert main(argv) == 2
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2
-    assert "holds another job (optim.lr: 0.001 -> 0.002)" in said[0]
-    assert len(jobs.configs) == 3
+    assert "holds another job (optim.lr: 0.002 -> 0.001)" in said[0]
+    assert len(jobs.configs) == 2
 
 
 @pytest.mark.parametrize(("ending", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
@@ -213,7 +230,7 @@ def test_unusable_data_stops_before_anything_exists(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def refuse(data: object, tokenizer: object, sentences: bool, progress: bool) -> Path:
+    def refuse(*arguments: object, **options: object) -> Path:
         raise DataError([Problem("data.path", "x", "no text in it")])
 
     monkeypatch.setattr("hydratron.data.prepare.prepare", refuse)
@@ -228,18 +245,23 @@ def test_unusable_data_stops_before_anything_exists(
 
 
 def test_data_is_prepared_once_for_each_tokenizer(
-    jobs: FakeJobs, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+    jobs: FakeJobs,
+    elsewhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     asked: list[int] = []
 
-    def prepare(data: object, tokenizer: Any, sentences: bool, progress: bool) -> Path:
+    def prepare(data: object, tokenizer: Any, sentences: bool, progress: bool, tell: Any) -> Path:
         asked.append(tokenizer.vocab_size)
+        tell("left out: 1 link to what is read already")
         return elsewhere / str(tokenizer.vocab_size)
 
     monkeypatch.setattr("hydratron.data.prepare.prepare", prepare)
     argv = ["train", "-m", "seed=1,3", "tokenizer.vocab_size=512,1024", "hydra.sweep.dir=out"]
     assert main(argv) == 0
     assert asked == [512, 1024]
+    assert capsys.readouterr().err.count("left out: 1 link") == 1
     folders = [config.data.prepared for config in jobs.configs]
     assert folders == [str(elsewhere / name) for name in ("512", "1024", "512", "1024")]
 

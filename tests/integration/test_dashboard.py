@@ -11,7 +11,7 @@ import pytest
 
 from hydratron.reporting import report
 from tests.integration.browsing import Scheme, Visit
-from tests.unit.reporting.synthetic import write_sweep, write_twelve
+from tests.unit.reporting.synthetic import write_sweep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -175,39 +175,46 @@ def test_nothing_is_wider_than_a_small_screen(visit: Visit, width: int) -> None:
     playwright.expect(visit.page.locator("html")).to_have_js_property("scrollWidth", width)
 
 
-@pytest.fixture
-def twelve(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
-    opened = Visit(browser, report([write_twelve(tmp_path / "twelve")]).dashboard, "light")
-    yield opened
-    opened.close()
-
-
 def strokes(visit: Visit) -> list[str]:
     return [line["colour"] for line in visit.page.evaluate(LINES, "chart-val-loss")]
 
 
-def test_the_colour_follows_a_key_in_lines_legend_and_table(twelve: Visit) -> None:
+def dashes(visit: Visit) -> set[str]:
+    return {line["dash"] for line in visit.page.evaluate(LINES, "chart-val-loss")}
+
+
+def test_colour_and_dash_follow_an_option_in_lines_legend_and_table(twelve: Visit) -> None:
     page = twelve.page
-    assert len(set(strokes(twelve))) == 4
-    page.select_option("#colour", "optim.lr")
-    assert len(set(strokes(twelve))) == 2
     keys = page.locator(".keys button")
+    assert keys.all_text_contents() == ["gpt_pico", "gpt_nano", "0.001", "0.003"]
+    assert page.locator(".keys .title").all_text_contents() == ["model", "lr"]
+    assert (len(set(strokes(twelve))), dashes(twelve)) == (2, {"none", "7px, 4px"})
+    page.select_option("#colour", "lr")
+    page.select_option("#dash", "none")
     assert keys.all_text_contents() == ["0.001", "0.003"]
-    swatches = page.locator("td svg[data-run] line")
-    inks = swatches.evaluate_all("all => all.map(line => getComputedStyle(line).stroke)")
-    assert set(inks) == set(strokes(twelve))
+    assert (len(set(strokes(twelve))), dashes(twelve)) == (2, {"none"})
+    page.select_option("#dash", "model")
+    assert len(dashes(twelve)) == 2
+    lines = page.locator("td svg[data-run] line").evaluate_all(
+        "all => all.map(line => [getComputedStyle(line).stroke,"
+        " getComputedStyle(line).strokeDasharray])"
+    )
+    assert {stroke for stroke, _ in lines} == set(strokes(twelve))
+    assert {dash for _, dash in lines} == dashes(twelve)
+    before = len(strokes(twelve))
     keys.nth(0).click()
-    assert len(strokes(twelve)) == 6
+    hidden = len(strokes(twelve))
+    assert hidden < before
     # The choices are still there after the page was loaded anew.
     page.reload()
     page.wait_for_selector("html[data-drawn]")
-    assert len(strokes(twelve)) == 6
-    assert page.input_value("#colour") == "optim.lr"
+    assert len(strokes(twelve)) == hidden
+    assert page.input_value("#colour") == "lr"
+    assert page.input_value("#dash") == "model"
     assert keys.nth(0).get_attribute("aria-pressed") == "false"
 
 
 def test_a_mean_with_its_band_stands_for_the_seeds(twelve: Visit) -> None:
-    twelve.page.locator("#seeds label", has_text="mean").click()
     names = twelve.page.evaluate(
         "document.getElementById('chart-val-loss').data.map(t => [t.name, t.fill ?? ''])"
     )
@@ -220,6 +227,24 @@ def test_a_mean_with_its_band_stands_for_the_seeds(twelve: Visit) -> None:
     # The diverged and the failed run are still there, each a line and a cross.
     assert sum("-s2" in name for name, _ in names) == 4
     assert twelve.page.locator("#colour option", has_text="seed").is_disabled()
+    assert twelve.page.locator("#mean-note").is_visible()
+    twelve.page.locator("#seeds label", has_text="runs").click()
+    assert len(strokes(twelve)) == 12
+    assert not twelve.page.locator("#mean-note").is_visible()
+
+
+def test_the_wide_band_of_two_seeds_does_not_flatten_the_lines(twelve: Visit) -> None:
+    twelve.see(twelve.page.locator("#chart-grad_norm"))
+    chart = "document.getElementById('chart-grad_norm')"
+    band = twelve.page.evaluate(f"{chart}.data.filter(t => t.fill).flatMap(t => t.y)")
+    lines = twelve.page.evaluate(
+        f"{chart}.data.filter(t => !t.fill && t.name.includes('mean of')).flatMap(t => t.y)"
+    )
+    low, high = twelve.page.evaluate(f"{chart}._fullLayout.yaxis.range")
+    span = max(lines) - min(lines)
+    assert low < min(lines) < max(lines) < high
+    assert max(band) - min(band) > 2 * span
+    assert high - low < 1.7 * span
 
 
 def test_a_diverged_run_does_not_flatten_the_others(twelve: Visit) -> None:
@@ -240,5 +265,6 @@ def test_figures_are_saved_with_their_legend(twelve: Visit, tmp_path: Path) -> N
         assert saved.name == f"twelve-val-loss.{kind}"
         assert saved.read_bytes().startswith(start)
     text = (tmp_path / "twelve-val-loss.svg").read_text()
-    assert "gpt_pico, lr 0.003" in text
+    for word in ("gpt_pico", "gpt_nano", "lr 0.001", "lr 0.003"):
+        assert f">{word}<" in text
     assert "Validation loss, nats per token" in text

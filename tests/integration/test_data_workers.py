@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.launch.run import run_job
-from tests.helpers.jobs import TRAINS, descendants, living, position
+from tests.helpers.jobs import TRAINS, position, wait_until, writing_below
 from tests.helpers.prepared import synthetic_prepared
 
 pytestmark = pytest.mark.fault
@@ -33,21 +33,30 @@ def config_in(tmp_path: Path, **trainer: int) -> Config:
     )  # fmt: skip
 
 
+def run_and_leave_nothing(tmp_path: Path, train: str, **trainer: int) -> dict[str, Any]:
+    """The job's result, when no rank and no data worker of it is left."""
+    config = config_in(tmp_path, **trainer)
+    result = run_job(config, tmp_path / "job", [], position(), f"{TRAINS}:{train}")
+    assert wait_until(lambda: not writing_below(tmp_path), seconds=10)
+    return result
+
+
 def test_an_exception_in_validation_ends_the_run(tmp_path: Path) -> None:
-    config = config_in(tmp_path, max_steps=1, val_every_n_steps=1)
-    train = f"{TRAINS}:fail_in_validation"
-    result = run_job(config, tmp_path / "job", [], position(), train)
+    result = run_and_leave_nothing(tmp_path, "fail_in_validation", max_steps=1, val_every_n_steps=1)
     assert (result["status"], result["rank"]) == ("failed", 1)
     assert (result["kind"], result["message"]) == ("ValueError", "on purpose")
 
 
+ENDLESS = {"max_steps": 100_000, "val_every_n_steps": 100_000}
+
+
 def test_a_dead_data_worker_ends_the_run_with_one_clear_line(tmp_path: Path) -> None:
-    config = config_in(tmp_path, max_steps=100_000, val_every_n_steps=100_000)
-    before = descendants(os.getpid())
-    train = f"{TRAINS}:lose_a_data_worker"
-    result = run_job(config, tmp_path / "job", [], position(), train)
+    result = run_and_leave_nothing(tmp_path, "lose_a_data_worker", **ENDLESS)
     assert (result["status"], result["kind"], result["rank"]) == ("failed", "JobError", 1)
     assert result["message"].startswith("a data worker died: DataLoader worker (pid")
     assert result["step"] < 100_000
-    # The forkserver stays warm; ranks and their workers are gone.
-    assert len(living(descendants(os.getpid()) - before)) <= 2
+
+
+def test_a_killed_rank_leaves_no_data_worker(tmp_path: Path) -> None:
+    result = run_and_leave_nothing(tmp_path, "lose_a_rank", **ENDLESS)
+    assert (result["status"], result["rank"]) == ("failed", 1)

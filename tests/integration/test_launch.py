@@ -18,6 +18,7 @@ from hydratron.job import JobFolder, read_json
 from hydratron.launch import forkserver, torchrun
 from hydratron.launch.run import run_job
 from hydratron.launch.supervision import agent_log
+from hydratron.locks import locked
 from tests.helpers.jobs import (
     TRAINS,
     checkpoint,
@@ -94,7 +95,6 @@ def test_a_failure_names_rank_and_cause_and_ends_no_other_job(
     failed = read_json(tmp_path / "bad" / "failure.json")
     assert failed is not None
     assert failed["kind"] == kind
-    assert list((tmp_path / "bad").glob(".store*")) == []
     assert run(config, tmp_path / "good", "complete")["status"] == "completed"
 
 
@@ -132,6 +132,17 @@ def test_the_wrong_number_of_ranks_is_refused(tmp_path: Path) -> None:
     assert failed["message"] == "parallel=tp2: 2 ranks, not 1"
 
 
+def test_a_worker_on_its_own_takes_the_folder_as_a_launcher_does(tmp_path: Path) -> None:
+    dump(small_config(tmp_path, ranks=1), tmp_path / "config.yaml")
+    with locked(tmp_path / ".lock"):
+        worker = python("-m", "hydratron.launch.worker", str(tmp_path), stderr=subprocess.PIPE)
+        _, said = worker.communicate()
+    assert worker.returncode == 1
+    line = said.decode().splitlines()[-1]
+    assert line == f"hydratron: {tmp_path}: another process is running this job"
+    assert not (tmp_path / "failure.json").exists()
+
+
 def test_a_cut_job_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
     config = small_config(tmp_path)
     run(config, tmp_path / "job", "raise_on_last")
@@ -143,7 +154,20 @@ def test_a_cut_job_goes_on_from_its_newest_checkpoint(tmp_path: Path) -> None:
     assert steps(job) == [1, 2, 3, 4]
 
 
-def test_a_bare_machine_runs_a_job_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_variables_that_a_login_script_sets_change_no_job(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_PORT", "PET_NNODES"):
+        monkeypatch.setenv(name, "7")
+    monkeypatch.setenv("MASTER_ADDR", "no.such.host")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "ib0")
+    result = run(small_config(tmp_path, kind=kind), tmp_path / "job", "complete")
+    assert (result["status"], result["sum"]) == ("completed", 2.0**4)
+
+
+def test_a_bare_machine_runs_a_job_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "3")  # No torchrun's: that says more.
     dump(small_config(tmp_path, ranks=1), tmp_path / "config.yaml")
     arguments = ("-m", "hydratron.launch.worker", str(tmp_path), "--train", f"{TRAINS}:complete")
     assert python(*arguments).wait() == 0
@@ -178,7 +202,8 @@ def test_two_hosts_end_alike_and_keep_their_own_logs(tmp_path: Path, train: str,
         assert "exitcode: -9" in agent_log(job, 1).read_text()
     else:
         assert result["sum"] == 2.0**4
-        assert not (job.path / "logs").exists()
+        # Torch's later agent complains when the first has closed its store before it has looked.
+        assert set(job.path.glob("logs/*")) <= {agent_log(job, 1)}
 
 
 def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:

@@ -64,11 +64,11 @@ def test_a_real_smoke_run(
     assert main(SMOKE) == 0
     said = capsys.readouterr()
     assert said.out.startswith("tp_equivalence, smoke: 4 jobs, about 1 min\n")
-    assert "NOT RUN (direction): tensor parallelism trains the same model" in said.out
+    assert "SMOKE: nothing judged (direction): tensor parallelism trains the same model" in said.out
     results = experiments / "tp_equivalence" / "results" / "smoke"
     found = json.loads((results / "verdict.json").read_text())
     assert [verdict["n"] for verdict in found["verdicts"]] == [20, 10]
-    assert {verdict["status"] for verdict in found["verdicts"]} == {"NOT RUN"}
+    assert {verdict["status"] for verdict in found["verdicts"]} == {"SMOKE: nothing judged"}
     assert max(verdict["effect"] for verdict in found["verdicts"]) < 1e-5
     recorded = json.loads((results / "provenance.json").read_text())
     assert [job["status"] for job in recorded["jobs"]] == ["completed"] * 4

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.cli import main
+from hydratron.cli import main, prepare, report
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("hydratron prepare --me", ["--merge"]), ("hydratron train --p", ["--prepare-only"])],
+    [("hydratron prepare --me", ["--merge"]), ("hydratron train --pre", ["--prepare-only"])],
 )
 def test_the_flags_of_a_verb_are_completed(
     line: str, expected: list[str], capsys: pytest.CaptureFixture[str]
@@ -119,7 +119,7 @@ def test_light_commands_import_nothing_heavy(argv: list[str], tmp_path: Path) ->
     heavy = HEAVY.replace("'yaml', ", "") if argv[0] == "completion" else HEAVY
     code = f"""
 import sys
-from hydratron.cli import main
+from hydratron.cli import main, prepare, report
 main({argv})
 print(sorted({{{heavy}}} & set(sys.modules)))
 """
@@ -130,11 +130,18 @@ print(sorted({{{heavy}}} & set(sys.modules)))
 def test_a_refused_command_imports_no_torch(tmp_path: Path) -> None:
     code = """
 import sys
-from hydratron.cli import main
+from hydratron.cli import main, prepare, report
 assert main(["train", "modl=x"]) == 2
 print("torch" in sys.modules, "pandas" in sys.modules)
 """
     assert _python(code, tmp_path).stdout == "False False\n"
+
+
+def test_home_is_found_in_the_paths_of_every_verb(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    asked = prepare.build_parser().parse_args(["~/a", "b", "--output=~/c"])
+    assert (asked.inputs, asked.output) == (["/home/me/a", "b"], Path("/home/me/c"))
+    assert report.build_parser().parse_args(["~/d"]).folders == [Path("/home/me/d")]
 
 
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -34,6 +35,15 @@ FILES = {
 
 def sweep(folder: Path, *more: str) -> list[str]:
     return ["plan", "-m", *TINY, "parallel=single,tp2", *more, f"hydra.sweep.dir={folder}"]
+
+
+def test_seconds_say_what_their_constants_are_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(single(tmp_path / "job")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "fitted to the V100s of 2019, unproven on this machine; this step reaches" in said
+    assert "% of H100 80 GB's peak" in said
 
 
 def single(folder: Path, *more: str) -> list[str]:
@@ -145,21 +155,56 @@ def test_a_finished_plan_is_not_made_again(
 ) -> None:
     before = files(planned)
     assert main(sweep(planned)) == 0
-    assert capsys.readouterr().err.splitlines() == [f"{n} completed before, skipped" for n in NAMES]
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [f"{n} completed before, skipped" for n in NAMES]
+    assert "The plans side by side" in said.out
     assert {name: files(planned)[name] for name in before if "0" in name} == {
         name: old for name, old in before.items() if "0" in name
     }
 
 
-def test_a_folder_of_another_job_is_refused_and_left_alone(
-    planned: Path, broken: None, capsys: pytest.CaptureFixture[str]
+def test_plans_are_compared_in_one_table(
+    planned: Path, broken: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = files(planned)
-    assert main(sweep(planned, "model.num_layers=2")) == 2
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert "holds another job (model.num_layers: 1 -> 2)" in said[0]
-    assert files(planned) == before
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([arg.replace("single,tp2", "tp2,single") for arg in sweep(planned)]) == 0
+    out = capsys.readouterr().out.splitlines()
+    (head,) = (number for number, line in enumerate(out) if "per rank" in line)
+    assert [line.split()[:2] for line in out[head + 2 : head + 4]] == [
+        ["tp2", "2"],
+        ["single", "1"],
+    ]
+    assert out[-1] == str(planned / "plans.csv")
+    table = pd.read_csv(planned / "plans.csv")
+    plans = [content(planned / name / "plan.json") for name in NAMES[::-1]]
+    assert list(table["run"]) == NAMES[::-1]
+    assert list(table["parallel.tensor_model_parallel_size"]) == [2, 1]
+    assert list(table["ranks"]) == [2, 1]
+    assert list(table["peak_bytes"]) == [plan["memory"]["total"] for plan in plans]
+    assert list(table["step_seconds"]) == [plan["seconds"]["total"] for plan in plans]
+    speed = [8 * 16 / plan["seconds"]["total"] for plan in plans]
+    assert list(table["tokens_per_second"]) == pytest.approx(speed)
+    assert list(table["tokens_per_second_and_rank"]) == pytest.approx([speed[0] / 2, speed[1]])
+    assert table["fits"].all()
+
+
+def test_a_single_plan_is_compared_with_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "-m", *TINY, "parallel=tp2", f"hydra.sweep.dir={tmp_path}"]) == 0
+    assert "side by side" not in capsys.readouterr().out
+    assert not (tmp_path / "plans.csv").exists()
+
+
+def test_another_plan_in_the_same_folder_says_what_differs(
+    tmp_path: Path, broken: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(sweep(tmp_path)) == 1
+    before = files(tmp_path / NAMES[0])
+    assert main(sweep(tmp_path, "model.num_layers=2")) == 1
+    made = {path.parent.name for path in tmp_path.glob("*/config.yaml")}
+    assert made == {*NAMES, *(name.replace("-s1234", "-num_layers2-s1234") for name in NAMES)}
+    assert files(tmp_path / NAMES[0]) == before
 
 
 def test_a_plan_and_a_training_do_not_take_each_other_for_done(

@@ -46,10 +46,22 @@ def shards(folder: Path, rank: int) -> list[Path]:
 
 
 class TrustedWriter(FileSystemWriter):
-    """Leaves out of `.metadata` where on this machine it was written."""
+    """Leaves out of `.metadata` where on this machine it was written, and names a full disk.
+
+    torch closes its archive after the error of the file and then says that the archive is broken.
+    """
 
     def storage_meta(self) -> None:
         return None
+
+    def write_data(self, plan: Any, planner: Any) -> Any:
+        try:
+            return super().write_data(plan, planner)
+        except Exception as error:
+            before: BaseException | None = error
+            while before is not None and not isinstance(before, OSError):
+                before = before.__cause__ or before.__context__
+            raise before or error from None
 
 
 class TrustedReader(FileSystemReader):

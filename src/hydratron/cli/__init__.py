@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from hydratron.cli.parser import INTERRUPTED, USAGE_ERROR, complain
+from hydratron.cli.parser import FAILED, INTERRUPTED, USAGE_ERROR, complain, told
 from hydratron.errors import HydratronError
 
 HELP = """\
@@ -31,6 +31,9 @@ VERBS = ("prepare", "train", "plan", "report", "reproduce", "completion")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0, 1 for failed jobs, 2 for a wrong command."""
+    if argv is None:
+        # The processes of this command do not look for modules among the user's files.
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
     verb, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]
     if verb in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -51,6 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader, `head` for one, has enough; the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        # A full disk, a folder that is another user's: nothing that a traceback would explain.
+        complain(told(error))
+        return FAILED
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Sequence
 
 from hydratron.cli.parser import Parser
+from hydratron.errors import HydratronError
 
 
 def build_parser() -> Parser:
@@ -22,10 +23,11 @@ def build_parser() -> Parser:
 
 def run(argv: Sequence[str]) -> int:
     args = build_parser().parse_args(argv)
-    from hydratron.config.completion import complete, script
+    from hydratron.config.completion import SCRIPTS, complete, script
 
     if args.shell == "query":
-        print("\n".join(complete(args.line, _flags())))
+        words = {"completion": lambda typed: sorted(SCRIPTS), "reproduce": of_reproduce}
+        print("\n".join(complete(args.line, _flags(), words)))
     else:
         print(script(args.shell).rstrip())
     return 0
@@ -37,3 +39,18 @@ def _flags() -> dict[str, list[str]]:
 
     modules = {verb: importlib.import_module(f"hydratron.cli.{verb}") for verb in VERBS}
     return {verb: sorted(module.build_parser().flags) for verb, module in modules.items()}
+
+
+def of_reproduce(typed: Sequence[str]) -> list[str]:
+    """The artifacts of the checkout, or after --profile the scales of the one that was typed."""
+    from hydratron.reproduce.catalog import artifacts, experiments_dir, find
+
+    try:
+        known = artifacts(experiments_dir())
+        if typed[-1:] != ["--profile"]:
+            return [artifact.name for artifact in known]
+        named = next((word for word in typed if not word.startswith("-")), None)
+        chosen = known if named is None else [find(named, known)]
+    except HydratronError:
+        return []
+    return list(dict.fromkeys(name for artifact in chosen for name in artifact.profiles))

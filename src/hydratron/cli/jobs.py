@@ -1,4 +1,4 @@
-"""The folders of a command's jobs: what lies in them before it, and how each job ended."""
+"""The folders of a command's jobs: who has them, and how each job ended."""
 
 from __future__ import annotations
 
@@ -11,21 +11,7 @@ from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, exit_code, read_json
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Command
-
-
-def before(planned: Command, verb: str = "train") -> list[dict[str, Any] | None]:
-    """The result of each job that an earlier command has finished, None for the others.
-
-    Raises JobError when a folder holds another job.
-    """
-    from hydratron.launch.attempt import all_finished
-
-    if planned.fresh:
-        return [None for _ in planned.jobs]
-    folders = planned.job_folders(planned.folder)
-    configs = (job.config for job in planned.jobs)
-    return all_finished(zip(configs, folders, strict=True), verb)
+    from hydratron.config.command import Command
 
 
 def claim(planned: Command) -> Path:
@@ -43,16 +29,21 @@ def claim(planned: Command) -> Path:
     return folder
 
 
+def made(planned: Command, folder: Path) -> list[Path]:
+    """The folders of the command's jobs; those with a result where a sweeper decided on them."""
+    if planned.open_ended:
+        return sorted(path.parent for path in folder.glob("*/result.json"))
+    return planned.job_folders(folder)
+
+
 def complain_of(planned: Command, folder: Path, results: Mapping[str, dict[str, Any]]) -> int:
     """Print one line for every job that did not complete; returns the command's exit code.
 
     It is above SIGNALLED where a job was preempted, and 1 where one did not complete otherwise.
     `results` are those known to this process, by the folder's name; the others are read.
     """
-    known = planned.job_folders(folder)
-    jobs = sorted(p.parent for p in folder.glob("*/result.json")) if planned.open_ended else known
     code = 0
-    for job in map(JobFolder, jobs):
+    for job in map(JobFolder, made(planned, folder)):
         result = results.get(job.name) or read_json(job.result) or {"status": "unfinished"}
         if result["status"] != "completed":
             code = max(code, exit_code(result))

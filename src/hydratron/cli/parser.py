@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hydratron.job import SIGNALLED
 
+FAILED = 1
 USAGE_ERROR = 2
 INTERRUPTED = SIGNALLED + 2
 PREEMPTED = SIGNALLED + 15
@@ -25,8 +28,23 @@ class Parser(argparse.ArgumentParser):
         self.flags += [name for name in action.option_strings if name.startswith("--")]
         return action
 
+    def add_refused(self, *names: str, **options: Any) -> None:
+        """A flag that is known only to be answered: completion does not offer it."""
+        super().add_argument(*names, help=argparse.SUPPRESS, **options)
+
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE_ERROR, f"hydratron: {message} (see {self.prog} --help)\n")
+
+
+def path(text: str) -> Path:
+    """A path of the command line; the shell leaves the ~ of `--output=~/tokens` alone."""
+    return Path(os.path.expanduser(text))
+
+
+def told(error: OSError) -> str:
+    """`FILE: what is wrong with it`."""
+    file = "" if error.filename is None else f"{error.filename}: "
+    return f"{file}{error.strerror or error}"
 
 
 def complain(*lines: str) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.jobs import before, claim, complain_of
+from hydratron.cli.hydra_flags import hydra_parser, parse, shown
+from hydratron.cli.jobs import claim, complain_of, made
 from hydratron.cli.parser import Parser
 from hydratron.job import SIGNALLED, write_json, write_text
 
@@ -23,15 +24,11 @@ VERB = "plan"
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="hydratron plan", add_help=False)
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("-m", "--multirun", action="store_true")
-    parser.add_argument("overrides", nargs="*")
-    return parser
+    return hydra_parser(VERB)
 
 
 def run(argv: Sequence[str]) -> int:
-    args = build_parser().parse_intermixed_args(argv)
+    args = parse(build_parser(), argv)
     if args.help:
         from hydratron.config.help import plan_help
 
@@ -39,16 +36,27 @@ def run(argv: Sequence[str]) -> int:
         return 0
     from hydratron.config.plan import plan
     from hydratron.config.planning import plan_overrides
-    from hydratron.config.task import Task
-    from hydratron.config.task import run as run_task
+    from hydratron.config.task import run_planned
+    from hydratron.config.texts import as_typed
+    from hydratron.launch.settling import settle
 
-    overrides = plan_overrides(args.overrides)
+    overrides = plan_overrides(as_typed(args.overrides))
     planned = plan(overrides, args.multirun)
-    before(planned, VERB)
+    if (code := shown(args, overrides, planned)) is not None:
+        return code
+    planned, _ = settle(planned, VERB)
     folder = claim(planned)
     runner = Runner()
-    code = run_task(Task(runner), planned.arguments(overrides, folder))
-    return code if code > SIGNALLED else max(code, complain_of(planned, folder, runner.results))
+    code = run_planned(runner, planned, overrides, folder)
+    if code > SIGNALLED:
+        return code
+    if planned.multirun:
+        from rich.console import Console
+
+        from hydratron.cli.comparison import compare
+
+        compare(folder, made(planned, folder), Console())
+    return max(code, complain_of(planned, folder, runner.results))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydratron.cli.parser import Parser, complain
+from hydratron.cli.parser import Parser, complain, path
 
 ABOUT = """\
 Text to tokens in Megatron-LM's .bin/.idx format, once for all jobs and on all cores.
@@ -16,7 +17,8 @@ Text to tokens in Megatron-LM's .bin/.idx format, once for all jobs and on all c
   hydratron train data=indexed data.path=tokens
 
 INPUT: .txt (one document), .jsonl (one per line) or .parquet (one per row) files, or folders of
-them, searched recursively; .txt and .jsonl also packed as .gz, .xz or .zst.  DIR gets
+them, searched recursively, links included; .txt and .jsonl also packed as .gz, .xz or .zst.  What
+else lies there is left out and counted; what cannot be read is refused.  DIR gets
 KEY_document.bin and .idx (KEY_sentence with --sentences), tokenizer.json and manifest.json, all
 or nothing.  The same command again finds that there is nothing to do.
 """
@@ -53,9 +55,15 @@ def build_parser() -> Parser:
         description=ABOUT,
         formatter_class=argparse.RawTextHelpFormatter,
     )
-    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="files and folders of text")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        type=os.path.expanduser,
+        metavar="INPUT",
+        help="files and folders of text",
+    )
     add = parser.add_argument
-    add("--output", type=Path, metavar="DIR", help="the folder to write")
+    add("--output", type=path, metavar="DIR", help="the folder to write")
     add("--tokenizer", default="bpe", metavar="SPEC", help=SPEC)
     add(
         "--vocab-size",
@@ -77,6 +85,12 @@ def build_parser() -> Parser:
         action=argparse.BooleanOptionalAction,
         help="close each document with the end-of-document token\n"
         "(default: yes, but no with --sentences)",
+    )
+    add(
+        "--eod",
+        metavar="TOKEN",
+        help="the tokenizer's entry that ends a document\n(default: <|endoftext|>, [SEP], </s>, "
+        "... whichever it has)",
     )
     add("--workers", type=_positive, metavar="N", help="processes (default: all usable cores)")
     add("--force", action="store_true", help="replace the prepared folder DIR by another one")
@@ -110,6 +124,7 @@ def _prepare(args: argparse.Namespace) -> int:
             inputs=args.inputs,
             output=args.output,
             tokenizer=args.tokenizer,
+            end=args.eod,
             vocab_size=args.vocab_size or VOCAB_SIZE,
             keys=args.key or ["text"],
             level=SENTENCE if args.sentences else DOCUMENT,
@@ -120,6 +135,8 @@ def _prepare(args: argparse.Namespace) -> int:
         ),
         progress=True,
     )
+    if outcome.note:
+        complain(outcome.note)
     entries = outcome.manifest.datasets.values()
     documents = sum(entry.documents for entry in entries)
     sequences = sum(entry.sequences for entry in entries)

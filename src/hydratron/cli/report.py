@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydratron.cli.parser import Parser, complain
+from hydratron.cli.parser import FAILED, Parser, complain, path
 from hydratron.errors import HydratronError
 
 if TYPE_CHECKING:
     from hydratron.reporting.records import Run
 
-FAILED = 1
 ABOUT = (
     "Page, table and findings of trained jobs: dashboard.html, summary.csv, curves.csv.  Of "
     "experiments/NAME/results/PROFILE, which hydratron reproduce wrote: figure, table and verdict "
@@ -22,7 +21,7 @@ ABOUT = (
 
 def build_parser() -> Parser:
     parser = Parser(prog="hydratron report", description=ABOUT)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweeps or jobs")
+    parser.add_argument("folders", nargs="+", type=path, metavar="FOLDER", help="sweeps or jobs")
     live = "write the page anew while jobs run, until all have ended or Ctrl-C"
     parser.add_argument("--live", action="store_true", help=live)
     wandb = "then save the same panels as a new workspace in the runs' W&B project"
@@ -90,7 +89,7 @@ def _save_workspace(runs: Sequence[Run], folders: Sequence[Path]) -> int:
 
     try:
         with Console(stderr=True).status("W&B"):
-            saved = save(runs, title_of(folders))
+            saved = save(runs, title_of(folders, runs))
     except HydratronError as error:
         complain(str(error))
         return FAILED

@@ -10,29 +10,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.jobs import before, claim, complain_of
-from hydratron.cli.parser import INTERRUPTED, Parser, complain
+from hydratron.cli.hydra_flags import hydra_parser, parse, shown
+from hydratron.cli.jobs import claim, complain_of
+from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
 if TYPE_CHECKING:
-    from hydratron.config.plan import Command
+    from hydratron.config.command import Command
     from hydratron.config.schema import Config
     from hydratron.data.corpus import Corpus
 
 
 def build_parser() -> Parser:
-    parser = Parser(prog="hydratron train", add_help=False)
-    parser.add_argument("-h", "--help", action="store_true")
-    parser.add_argument("-m", "--multirun", action="store_true")
-    parser.add_argument("--cfg", choices=("job", "hydra", "all"))
+    parser = hydra_parser("train")
     parser.add_argument("--prepare-only", action="store_true")
-    parser.add_argument("overrides", nargs="*")
     return parser
 
 
 def run(argv: Sequence[str]) -> int:
-    args = build_parser().parse_intermixed_args(argv)
+    args = parse(build_parser(), argv)
     if args.help:
         from hydratron.config.help import train_help
 
@@ -40,26 +37,33 @@ def run(argv: Sequence[str]) -> int:
         return 0
     from hydratron.config.plan import plan
     from hydratron.config.planning import refuse_sections
+    from hydratron.config.texts import as_typed
 
+    args.overrides = as_typed(args.overrides)
     refuse_sections(args.overrides)
     planned = plan(args.overrides, args.multirun)
-    if args.cfg:
-        return _show(planned, args.cfg, args.overrides)
-    from hydratron.config.task import Task
-    from hydratron.config.task import run as run_task
+    if (code := shown(args, args.overrides, planned)) is not None:
+        return code
+    from hydratron.config.task import run_planned
+    from hydratron.launch.accelerators import check as check_accelerators
+    from hydratron.launch.settling import settle
     from hydratron.launch.supervision import sigterm_raises
 
-    work = () if args.prepare_only else _work(planned)
+    work: tuple[float, ...] = ()
+    if not args.prepare_only:
+        if planned.here:
+            check_accelerators(job.config for job in planned.jobs)
+        planned, results = settle(planned, "train")
+        work = _work(planned, results)
     prepared = _prepare([job.config for job in planned.jobs])
     if args.prepare_only:
         print("\n".join(dict.fromkeys(prepared.values())))
         return 0
     folder = claim(planned)
     runner = Runner(time.time(), work, prepared)
-    arguments = planned.arguments(args.overrides, folder)
     try:
         with sigterm_raises():
-            code = run_task(Task(runner), arguments)
+            code = run_planned(runner, planned, args.overrides, folder)
     except KeyboardInterrupt:
         code = INTERRUPTED
     said = "interrupted"
@@ -67,7 +71,7 @@ def run(argv: Sequence[str]) -> int:
         code = max(code, _finish(planned, folder, runner.results))
         said = "preempted"
     if code > SIGNALLED:
-        place = _typed(arguments[-1])
+        place = _typed(planned.place(folder))
         complain(f"{said}; the same command with {place} goes on where it stopped")
     return code
 
@@ -76,19 +80,6 @@ def _typed(override: str) -> str:
     """As a shell takes it: without Hydra's quotes where Hydra needs none, else quoted once more."""
     bare = override.replace("'", "")
     return bare if re.fullmatch(r"[a-z.]+=[A-Za-z0-9_./-]+", bare) else shlex.quote(override)
-
-
-def _show(planned: Command, kind: str, overrides: Sequence[str]) -> int:
-    """Print the configuration of every job as YAML, or Hydra's own view of the command."""
-    if kind != "job":
-        from hydratron.config.task import show
-
-        return show(kind, overrides)
-    from hydratron.config.load import to_yaml
-
-    for job in planned.jobs:
-        print(f"--- # {job.name}\n{to_yaml(job.config)}", end="")
-    return 0
 
 
 def _prepare(configs: Sequence[Config]) -> dict[str, str]:
@@ -105,12 +96,22 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     folders: dict[str, str] = {}
     opened: dict[str, Corpus] = {}
     problems: dict[str, Problem] = {}
+    told: set[str] = set()
+
+    def tell(note: str) -> None:
+        """Once, however many tokenizers the jobs have."""
+        if note not in told:
+            told.add(note)
+            complain(note)
+
     for config in configs:
         key = _data_key(config)
         if key not in folders:
             given = config.data.prepared
             tokens = config.data, config.tokenizer
-            folders[key] = given or str(prepare(*tokens, sentences=config.sentences, progress=True))
+            folders[key] = given or str(
+                prepare(*tokens, sentences=config.sentences, progress=True, tell=tell)
+            )
             opened[key] = open_corpus(folders[key])
         corpus = opened[key]
         found = requirements.problems(corpus, config)
@@ -128,15 +129,12 @@ def _data_key(config: Config) -> str:
     return repr((config.data, config.tokenizer, config.sentences))
 
 
-def _work(planned: Command) -> tuple[float, ...]:
-    """Relative cost of each job, 0 for one that an earlier command has finished.
-
-    Raises JobError when a folder holds another job.
-    """
+def _work(planned: Command, results: Sequence[dict[str, Any] | None]) -> tuple[float, ...]:
+    """Relative cost of each job, 0 for one that an earlier command has finished."""
     from hydratron.config.cost import training_flops
 
-    results = zip(planned.jobs, before(planned), strict=True)
-    return tuple(0.0 if result else training_flops(job.config) for job, result in results)
+    jobs = zip(planned.jobs, results, strict=True)
+    return tuple(0.0 if result else training_flops(job.config) for job, result in jobs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,9 +167,13 @@ def _finish(planned: Command, folder: Path, results: dict[str, dict[str, Any]]) 
     """Write and print the report, then one line for every job that did not complete."""
     from hydratron.reporting import report
 
+    code = 0
     if planned.jobs[0].config.launch.node_rank == 0:  # The first host reports.
         try:
             report([folder], summary=True)
         except HydratronError as error:
             complain(*str(error).splitlines())
-    return complain_of(planned, folder, results)
+        except OSError as error:
+            complain(told(error))
+            code = FAILED
+    return max(code, complain_of(planned, folder, results))

@@ -27,6 +27,7 @@ class ClusterConfig:
     link_efficiency: float = option(1.0, "share of the link in an all-reduce", above=0)
     node_efficiency: float = option(1.0, "share of the network in an all-reduce", above=0)
     kernel_microseconds: float = option(0.0, "fixed cost of one kernel or collective", minimum=0)
+    fitted_to: str = option("nothing: full speed", "times that the last five were fitted to")
 
 
 @dataclass

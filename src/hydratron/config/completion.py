@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from hydratron.config.keys import options
@@ -36,6 +36,8 @@ FISH = """\
 complete -c hydratron -f -a '(hydratron completion query (commandline -cp | string collect))'
 """
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+Words = Callable[[Sequence[str]], Sequence[str]]
+NO_WORDS: Mapping[str, Words] = {}
 
 
 def script(shell: str) -> str:
@@ -43,10 +45,13 @@ def script(shell: str) -> str:
     return SCRIPTS[shell]
 
 
-def complete(line: str, flags: Mapping[str, Sequence[str]]) -> list[str]:
+def complete(
+    line: str, flags: Mapping[str, Sequence[str]], words_of: Mapping[str, Words] = NO_WORDS
+) -> list[str]:
     """What the last word of a command line up to the cursor could become.
 
-    `flags` are the verbs, each with its options that start with --.
+    `flags` are the verbs, each with its options that start with --; `words_of` the other words
+    that a verb takes, by what was typed after it.
     The answers are whole words.  No answer leaves the shell to its own completion of files.
     """
     words = line.split()
@@ -61,7 +66,7 @@ def complete(line: str, flags: Mapping[str, Sequence[str]]) -> list[str]:
     elif before[0] == "plan":
         return _overrides(before[1:], word)
     else:
-        candidates = sorted(SCRIPTS) if before[0] == "completion" else []
+        candidates = [*words_of.get(before[0], lambda typed: ())(before[1:])]
     return [candidate for candidate in candidates if candidate.startswith(word)]
 
 

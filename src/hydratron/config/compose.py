@@ -26,8 +26,11 @@ from hydratron.config import degree_source, degrees, folders
 from hydratron.config import overrides as grammar
 from hydratron.config.keys import nearest, options
 from hydratron.config.load import from_dict
+from hydratron.config.naming import Label
 from hydratron.config.resume import config_file, merge, named_options
+from hydratron.config.rules import filled
 from hydratron.config.schema import Config
+from hydratron.config.texts import at_home
 from hydratron.errors import ConfigError, HydratronError, Problem
 
 CONFIG_NAME = "config"
@@ -63,6 +66,11 @@ class Composer:
                 whole = compose(CONFIG_NAME, list(files), return_hydra_config=True)
             except yaml.YAMLError as error:
                 raise HydratronError(f"not YAML: {' '.join(str(error).split())}") from None
+            except (AssertionError, AttributeError):
+                # OmegaConf's, for a dictionary or a key that would go where null is.
+                typed = ", ".join(str(o.input_line) for o in overrides if grammar.is_hydra(o))
+                expected = "what is null takes no keys from here; set it in an experiment file"
+                raise HydratronError(f"{typed}: {expected}") from None
             except (HydraException, OmegaConfBaseException) as error:
                 raise explained(error) from None
             self._composed[files] = whole
@@ -76,10 +84,15 @@ class Composer:
 
 
 def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[str]) -> Config:
-    """The configuration in a composition, `resume` included; the `hydra` node is left out.
+    """The configuration in a composition, `resume` included, with the numbers of its rules.
 
     `overrides` are the job's own: they win over the resumed job.  Raises ConfigError.
     """
+    return filled(stated(composed, overrides, searchpath))
+
+
+def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[str]) -> Config:
+    """The same as it is written, where null stands for a rule; the `hydra` node is left out."""
     names = [str(name) for name in composed if name != "hydra"]
     masked = OmegaConf.masked_copy(composed, names)
     try:
@@ -87,7 +100,7 @@ def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequen
     except OmegaConfBaseException as error:
         raise explained(error) from None
     assert isinstance(content, dict)
-    config = from_dict({str(key): value for key, value in content.items()})
+    config = at_home(from_dict({str(key): value for key, value in content.items()}))
     if config.resume is None or not config_file(Path(config.resume)).exists():
         return config
     chosen, keys = {}, []
@@ -99,15 +112,17 @@ def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequen
     return merge(config, named_options(chosen, keys, folders.search_folders(searchpath)))
 
 
-def job_name(number: int, config: Config) -> str:
-    """`003_gpt_nano-tp2-pre-s1`: the place in the sweep, the variant, the seed."""
-    return f"{number:03d}_{config.variant}-s{config.seed}"
+def label_of(composed: DictConfig, config: Config, keys: Sequence[str] = ()) -> Label:
+    """What the job of a composition is called where the sweep varies `keys`."""
+    hydra = composed.hydra
+    choices = {str(group): str(choice) for group, choice in hydra.runtime.choices.items()}
+    return Label(OmegaConf.select(hydra, "job.num", default=0), config, choices, tuple(keys))
 
 
-def _resolve_job_name(*, _root_: DictConfig) -> str:
+def _resolve_job_name(*keys: str, _root_: DictConfig) -> str:
     hydra = _root_.hydra
-    number = OmegaConf.select(hydra, "job.num", default=0)
-    return job_name(number, config_of(_root_, hydra.overrides.task, hydra.searchpath))
+    config = config_of(_root_, hydra.overrides.task, hydra.searchpath)
+    return str(label_of(_root_, config, keys))
 
 
 def explained(error: Exception) -> HydratronError:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from hydratron.config.schema import Config
 from hydratron.errors import Problem
@@ -44,7 +44,7 @@ def _data(config: Config) -> Iterator[Problem]:
     takes_path = data.source in ("text", "indexed")
     if takes_path and not data.path:
         yield Problem("data.path", "null", f"data={data.source} needs {DATA_PATHS[data.source]}")
-    elif data.source == "text" and data.path and not Path(data.path).exists():
+    elif data.source == "text" and data.path and not os.path.exists(data.path):
         yield Problem("data.path", data.path, "no such file or folder")
     elif not takes_path and data.path:
         expected = "is read with data=text or data=indexed only; add one of them"
@@ -72,19 +72,27 @@ def _blend(config: Config) -> Iterator[Problem]:
     elif data.weights and len(data.weights) != len(data.paths):
         expected = f"one for each of the {len(data.paths)} data.paths, or none"
         yield Problem("data.weights", data.weights, expected)
-    if not all(math.isfinite(weight) and weight > 0 for weight in data.weights):
-        yield Problem("data.weights", data.weights, "every weight must be above 0")
+    positive = all(0 < weight < math.inf for weight in data.weights)
+    # A sum that overflows makes every share 0, and a set that is far heavier that of the others.
+    if not positive or not all(weight / sum(data.weights) for weight in data.weights):
+        expected = (
+            "every weight must be above 0, and so must its share of their sum; e.g. [0.7,0.3]"
+        )
+        yield Problem("data.weights", data.weights, expected)
 
 
 def _tokenizer(config: Config) -> Iterator[Problem]:
     kind, path = config.tokenizer.kind, config.tokenizer.path
     if kind in TOKENIZER_PATHS and not path:
         yield Problem("tokenizer.path", "null", f"tokenizer={kind} needs {TOKENIZER_PATHS[kind]}")
-    elif kind in TOKENIZER_PATHS and path and not Path(path).exists():
+    elif kind in TOKENIZER_PATHS and path and not os.path.exists(path):
         yield Problem("tokenizer.path", path, "no such file or folder")
     elif kind not in TOKENIZER_PATHS and path:
         expected = "is read with tokenizer=gpt2 or tokenizer=bert only"
         yield Problem("tokenizer.path", path, expected)
+    if kind not in TOKENIZER_PATHS and config.tokenizer.eod:
+        expected = f"is read with tokenizer=gpt2 or tokenizer=bert; {kind} has its own"
+        yield Problem("tokenizer.eod", config.tokenizer.eod, expected)
 
 
 def _tokenizer_of_data(config: Config) -> Iterator[Problem]:

@@ -31,6 +31,18 @@ def _folder(entry: str) -> Path:
         return Path(rest)
 
 
+def shadowed(folders: Sequence[Path]) -> list[Path]:
+    """Files that nobody would read: a folder before theirs has another one of their name."""
+    found: list[Path] = []
+    first: dict[Path, Path] = {}
+    for folder in folders:
+        for file in folder.glob("*/**/*.yaml"):
+            used = first.setdefault(file.relative_to(folder), file)
+            if used != file and used.read_bytes() != file.read_bytes():
+                found.append(file)
+    return sorted(found)
+
+
 def groups(folders: Sequence[Path]) -> dict[str, list[str]]:
     """Each group with its choices, sorted: `{"logger": ["none", "wandb"], ...}`."""
     found = {degrees.GROUP: set(degrees.USUAL)}

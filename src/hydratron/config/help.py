@@ -7,22 +7,21 @@ from collections.abc import Collection
 
 from hydratron.config import folders
 from hydratron.config.keys import listed, options, value_of
-from hydratron.config.plan import default_choices, jobs
+from hydratron.config.plan import default_choices, defaults
 from hydratron.config.planning import SECTIONS
 
 WIDTH = 100
 INTRO = """\
-usage: hydratron train [-m] [--cfg job|hydra|all] [--prepare-only] [GROUP=CHOICE | KEY=VALUE]...
+usage: hydratron train [-m] [FLAG]... [GROUP=CHOICE | KEY=VALUE]...
 
-Trains one job, or with -m one job for every combination of comma-separated values. Each job gets a
-folder under outputs/; the sweep ends in dashboard.html and summary.csv. The same command into the
-same folder (hydra.sweep.dir=...) skips completed jobs and goes on with unfinished ones.
+Trains one job, or with -m one job for every combination of values: 1,2 range(1,9) glob(gpt_*)
+choice() sort() shuffle() as in Hydra. Each job gets a folder under outputs/; the sweep ends in
+dashboard.html and summary.csv. A sweep into the same folder (hydra.sweep.dir=...) skips the jobs
+that are completed there, whatever their order, and goes on with the unfinished ones.
 
   -m, --multirun        run every combination: model=gpt_pico,gpt_nano seed=1,2,3
-  --cfg job|hydra|all   print the configuration instead of running it
   --prepare-only        build the tokens and sample orders of all jobs, print their folders and stop
-  -h, --help            this text
-
+{FLAGS}
 Examples:
   hydratron train model=gpt_pico trainer.max_steps=100
   hydratron train -m model=gpt_pico,gpt_nano parallel=single,tp2 layernorm=pre,post
@@ -34,16 +33,15 @@ Examples:
 Groups and their choices (* is the default):
 """
 PLAN_INTRO = """\
-usage: hydratron plan [-m] [GROUP=CHOICE | KEY=VALUE]...
+usage: hydratron plan [-m] [FLAG]... [GROUP=CHOICE | KEY=VALUE]...
 
 Runs two training steps of rank 0 of a job on tensors without data, in a world of any size, and says
 what they send, compute and hold, which GPUs have room for it, and how long a step takes on a
 cluster. Needs no GPU and no data. Writes plan.json into the job's folder; the same command into the
 same folder (hydra.sweep.dir=...) skips finished plans.
 
-  -m, --multirun        plan every combination: parallel=tp2,tp4,tp8
-  -h, --help            this text
-
+  -m, --multirun        plan every combination: parallel=tp2,tp4,tp8; ends in a table of them
+{FLAGS}
 Examples:
   hydratron plan model=gpt2_8.3b parallel=tp8_dp64
   hydratron plan model=gpt2_8.3b parallel=tp8_dp64 full=true
@@ -55,6 +53,14 @@ Where the command does not say: trainer=paper (512 sequences a step, 8 at a time
 hgx_h100, and the vocabulary of GPT-2 or BERT. Data, tokenizer and logger do not matter.
 
 Groups and their choices (* is the default of `hydratron train`):
+"""
+FLAGS = """\
+  --config-dir DIR      look for configs of your own in DIR/model/, DIR/experiment/, ... as well
+  --cfg job|hydra|all   print the configuration instead of running it; with --resolve, and with
+                        --package SECTION a section of it
+  --info [WHAT]         print what Hydra knows: all, config, defaults, defaults-tree, plugins,
+                        searchpath
+  -h, --help            this text
 """
 KEYS = "\nKeys, their defaults and meanings:\n"
 HYDRA = """
@@ -68,12 +74,12 @@ Tab completion: eval "$(hydratron completion bash)"
 
 def train_help() -> str:
     """Usage, groups with their choices, and every key with its default and meaning."""
-    return _help(INTRO, without=SECTIONS)
+    return _help(INTRO.replace("{FLAGS}", FLAGS), without=SECTIONS)
 
 
 def plan_help() -> str:
     """The same for the planner."""
-    return _help(PLAN_INTRO)
+    return _help(PLAN_INTRO.replace("{FLAGS}", FLAGS))
 
 
 def _help(intro: str, without: Collection[str] = ()) -> str:
@@ -85,7 +91,7 @@ def _help(intro: str, without: Collection[str] = ()) -> str:
         marked = [f"{choice}*" if chosen.get(group) == choice else choice for choice in choices]
         lines.append(_entry(f"{group}=", listed(marked), 16))
     lines.append(KEYS)
-    config = jobs([])[0].config
+    config = defaults()
     for key, option in options().items():
         if key.partition(".")[0] in without:
             continue

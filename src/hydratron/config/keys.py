@@ -77,6 +77,12 @@ def value_of(config: Config, key: str) -> Any:
     return reduce(getattr, key.split("."), config)
 
 
+def set_value(config: Config, key: str, value: Any) -> None:
+    """Give the option of a dotted key another value."""
+    section, _, name = key.rpartition(".")
+    setattr(value_of(config, section) if section else config, name, value)
+
+
 def without_none(hint: Any) -> tuple[Any, bool]:
     """`int | None` -> (int, True); any other type -> (type, False)."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from hydratron.config.keys import describe, nearest, without_none
+from hydratron.config.keys import describe, nearest, sections, without_none
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
 from hydratron.job import write_text
@@ -38,9 +38,16 @@ def dump(config: Config, path: Path) -> None:
     write_text(path, to_yaml(config))
 
 
-def to_yaml(config: Config) -> str:
+def to_yaml(config: Config, section: str | None = None) -> str:
+    """The configuration, or one section of it.  Raises ConfigError when there is none such."""
+    content: Any = to_dict(config)
+    for name in section.split(".") if section and section != "_global_" else ():
+        content = content.get(name) if isinstance(content, dict) else None
+    if section and not isinstance(content, dict):
+        close = nearest(section, sections(), always=True)
+        raise ConfigError([Problem("--package", section, f"no such section; nearest: {close}")])
     # Escaped: written as it is, U+0085 would be read back as a space.
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=False)
+    return yaml.safe_dump(content, sort_keys=False, allow_unicode=False)
 
 
 def load(path: Path) -> Config:

@@ -51,9 +51,19 @@ class ModelConfig:
         minimum=1,
         fixed=True,
     )
-    init_std: float = option(0.02, "standard deviation of the initial weights", above=0, size=True)
+    init_std: float | None = option(
+        None,
+        "standard deviation of the initial weights; null: 0.02 * sqrt(1024 / hidden_size), which "
+        "follows the width; published models have 0.02",
+        above=0,
+        size=True,
+    )
     dropout: float = option(
-        0.1, "probability, after embedding, attention, projection and MLP", minimum=0, maximum=0.99
+        0.1,
+        "probability, after embedding, attention, projection and MLP; 0.1, the paper's, where a "
+        "model file does not say; the small models of conf/ have 0",
+        minimum=0,
+        maximum=0.99,
     )
     gelu: str = option(
         "tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"), fixed=True

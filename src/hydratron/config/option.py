@@ -11,10 +11,12 @@ class Marks(TypedDict, total=False):
     """What resumes, reports and labels have to know of an option, or of all in a section."""
 
     fixed: bool  # no checkpoint can be loaded across a change: a resume may not make one
-    bookkeeping: bool  # where files go and how processes start: changes nothing that is learned
+    bookkeeping: bool  # files, processes, how often is measured: changes nothing that is learned
     distinct: bool  # bookkeeping, but with another value it is another job
     derived: bool  # follows from other options: no difference between jobs
+    path: bool  # a file or a folder, or several: a leading ~ is the home folder
     size: bool  # set by the model's size; the model's other options are variants
+    tuned: bool  # the recipe: variants are compared at the best of its numbers
     axis: str  # the degree of a parallel axis, which has these letters in labels
     per_degree: bool  # belongs to the parallel degree, though it is none
 

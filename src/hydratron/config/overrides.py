@@ -6,12 +6,21 @@ Keys under `hydra` are the user's and are not looked at.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, IntervalSweep, Override, QuotedString
+from hydra.core.override_parser.types import (
+    Glob,
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +30,9 @@ from hydratron.config.keys import describe, listed, nearest, options, sections
 from hydratron.config.schema import Config
 from hydratron.config.validate import bound_problem
 from hydratron.errors import ConfigError, Problem
+
+# The jobs of a command: a range with a slip of the key has billions.
+MOST = 10_000
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -66,7 +78,7 @@ def values(override: Override, choices: Sequence[str] = ()) -> Iterator[Any]:
     """The value, or each value of a sweep; an interval gives its two ends."""
     swept = override.value()
     if isinstance(swept, Glob):
-        yield from swept.filter(list(choices))
+        yield from matching(swept, choices)
     elif isinstance(swept, IntervalSweep):
         yield from (swept.start, swept.end)
     elif override.is_sweep_override():
@@ -74,6 +86,11 @@ def values(override: Override, choices: Sequence[str] = ()) -> Iterator[Any]:
             yield value.text if isinstance(value, QuotedString) else value
     else:
         yield swept
+
+
+def matching(glob: Glob, choices: Sequence[str]) -> list[str]:
+    """The choices of a group that it names; as in Hydra, none of the groups inside that group."""
+    return glob.filter([choice for choice in choices if "/" not in choice])
 
 
 def _malformed(line: str) -> Problem:
@@ -99,8 +116,14 @@ def _check(override: Override, groups: Groups, scratch: DictConfig) -> list[Prob
         return [Problem(key, typed, f"{plain} exists; write it without the +")]
     if group:
         return _check_choices(override, groups[plain])
-    found = []
-    for value in values(override):
+    if isinstance(swept := override.value(), RangeSweep) and swept.step == 0:
+        return [Problem(key, typed, "a step of 0 leads nowhere")]
+    found, tried = [], list(itertools.islice(values(override), MOST + 1))
+    if not tried:
+        return [Problem(key, typed, "no value lies in it")]
+    if len(tried) > MOST:
+        return [Problem(key, typed, f"more than {MOST:,} jobs")]
+    for value in tried:
         if (problem := _check_value(plain, value, scratch)) is not None:
             found.append(problem)
     return found
@@ -173,3 +196,11 @@ def searchpath(lines: Sequence[str]) -> list[str]:
     except HydraException:
         raise ConfigError([_malformed(line)]) from None
     return [str(entry) for entry in value] if isinstance(value, list) else [str(value)]
+
+
+def with_search_folder(lines: Sequence[str], folder: Path) -> list[str]:
+    """The overrides with a folder of configs, `--config-dir`, before those of `searchpath`."""
+    rest = [line for line in lines if not line.startswith("hydra.searchpath=")]
+    paths = [f"file://{folder.resolve()}", *searchpath(lines)]
+    quoted = ",".join(QuotedString(path, Quote.single).with_quotes() for path in paths)
+    return [*rest, f"hydra.searchpath=[{quoted}]"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from hydratron.config.keys import marked, options, value_of
+from hydratron.config.keys import marked, options, set_value, value_of
 from hydratron.config.load import load
 from hydratron.config.schema import Config
 from hydratron.errors import Problem
@@ -38,7 +38,7 @@ def merge(composed: Config, named: Iterable[str]) -> Config:
     merged.resume = str(Path(composed.resume).resolve())
     for key in named:
         if key != "resume":
-            _set(merged, key, value_of(composed, key))
+            set_value(merged, key, value_of(composed, key))
     return merged
 
 
@@ -75,12 +75,12 @@ def named_options(
 
 
 def _package(group: str, file: Path | None) -> str:
-    header = PACKAGE.search(file.read_text()) if file is not None else None
+    header = PACKAGE.search(file.read_text(encoding="utf-8")) if file is not None else None
     return header.group(1) if header else group.replace("/", ".")
 
 
 def _global_keys(file: Path | None, folders: Sequence[Path]) -> list[str]:
-    content = yaml.safe_load(file.read_text()) if file is not None else None
+    content = yaml.safe_load(file.read_text(encoding="utf-8")) if file is not None else None
     content = content if isinstance(content, dict) else {}
     chosen = {}
     for entry in content.pop("defaults", []):
@@ -97,8 +97,3 @@ def _leaves(content: Mapping[str, Any], prefix: str) -> Iterable[str]:
             yield from _leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
-
-
-def _set(config: Config, key: str, value: Any) -> None:
-    section, _, name = key.rpartition(".")
-    setattr(value_of(config, section) if section else config, name, value)

@@ -14,6 +14,8 @@ from hydratron.config.decays import DECAYS
 from hydratron.config.model import ModelConfig
 from hydratron.config.optimizers import OPTIMIZERS
 from hydratron.config.option import option, section
+from hydratron.config.stability import StabilityConfig
+from hydratron.config.trainer import TrainerConfig
 from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
 
 
@@ -65,9 +67,12 @@ class DataConfig:
         None,
         "text: a .txt, .jsonl (also .gz .xz .zst) or .parquet file, or a folder of them; "
         "indexed: a folder of `hydratron prepare`, or the PREFIX of Megatron's .bin and .idx",
+        path=True,
     )
     text_key: str = option("text", "text: the key or column of the text")
-    paths: list[str] = option([], "blend: the sets, each like data.path")  # noqa: RUF009
+    paths: list[str] = option(  # noqa: RUF009
+        [], "blend: the sets, each like data.path", path=True
+    )
     weights: list[float] = option(  # noqa: RUF009
         [], "blend: the share of samples from each set; [] means by its tokens"
     )
@@ -80,13 +85,17 @@ class DataConfig:
         0, "processes per rank that read samples ahead; 0 reads within the step", minimum=0
     )
     cache_dir: str = option(
-        "outputs/cache", "where prepared tokens are kept and found again", bookkeeping=True
+        "outputs/cache",
+        "where prepared tokens are kept and found again",
+        bookkeeping=True,
+        path=True,
     )
     prepared: str | None = option(
         None,
         "folder of prepared tokens; filled in before the ranks start",
         bookkeeping=True,
         derived=True,
+        path=True,
     )
 
 
@@ -108,6 +117,12 @@ class TokenizerConfig:
         None,
         "gpt2: folder with encoder.json and vocab.bpe; bert: vocab.txt or its folder; "
         "either: a tokenizer.json",
+        path=True,
+    )
+    eod: str | None = option(
+        None,
+        "gpt2 and bert: the entry that ends a document, e.g. </s>; null: the first known one",
+        fixed=True,
     )
 
 
@@ -140,58 +155,6 @@ class ScheduleConfig:
 
 
 @dataclass
-class TrainerConfig:
-    """`trainer=`: how long, how large a batch, how precise, how often it is measured."""
-
-    max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
-    global_batch_size: int = option(
-        8, "sequences per optimizer step, all replicas", minimum=1, fixed=True
-    )
-    micro_batch_size: int | None = option(
-        None,
-        "sequences per forward pass of one replica; null: its whole share of the global batch",
-        minimum=1,
-        per_degree=True,
-    )
-    precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
-    matmul_precision: str = option(
-        "highest",
-        "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",
-        choices=("highest", "high", "medium"),
-    )
-    accelerator: str = option("auto", "auto: gpu when there is one", choices=("auto", "cpu", "gpu"))
-    log_every_n_steps: int = option(10, "optimizer steps between rows of metrics.jsonl", minimum=1)
-    val_every_n_steps: int = option(100, "optimizer steps between validations", minimum=1)
-    val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)
-    timeout_seconds: float = option(300.0, "a collective that takes longer ends the job", above=0)
-    peak_flops: float | None = option(
-        None,
-        "FLOP/s of one rank that count as 100 % MFU; null: known GPU, else measured GEMM",
-        above=0,
-    )
-
-
-@dataclass
-class StabilityConfig:
-    """What is measured of a run that may break, and the rule, fixed beforehand, for one that did.
-
-    A run has diverged when its loss or gradient norm is not finite, or when the median training
-    loss of the last `window` steps lies `diverged_nats` above the lowest such median before.
-    """
-
-    window: int = option(50, "optimizer steps of the median training loss", minimum=2)
-    spike_nats: float = option(
-        0.5, "a step whose loss is this far above the median of the window is a spike", above=0
-    )
-    diverged_nats: float = option(
-        2.0, "a median this far above the lowest one ends the job as diverged", above=0
-    )
-    layers_every_n_steps: int = option(
-        0, "optimizer steps between rows of each layer's norms; 0: none", minimum=0
-    )
-
-
-@dataclass
 class CheckpointConfig:
     """When the model, the optimizer, the position in the data and the random states are saved."""
 
@@ -209,7 +172,7 @@ class LoggerConfig:
     project: str = option("hydratron", "W&B project")
     entity: str | None = option(None, "W&B user or team; null means the default of the login")
     tags: list[str] = option([], "W&B tags of every run")  # noqa: RUF009
-    save_dir: str = option("outputs", "folder that holds wandb/")
+    save_dir: str = option("outputs", "folder that holds wandb/", path=True)
 
 
 @dataclass
@@ -235,8 +198,8 @@ class Config:
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    optim: OptimConfig = section(OptimConfig, tuned=True)
+    schedule: ScheduleConfig = section(ScheduleConfig, tuned=True)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     stability: StabilityConfig = field(default_factory=StabilityConfig)
     checkpoint: CheckpointConfig = section(CheckpointConfig, bookkeeping=True, distinct=True)
@@ -250,7 +213,11 @@ class Config:
     )  # fmt: skip
     seed: int = option(1234, "weights, sample order and dropout", minimum=0, maximum=2**32 - 1)
     resume: str | None = option(
-        None, "a job folder or a checkpoint to go on from", bookkeeping=True, distinct=True
+        None,
+        "a job folder or a checkpoint to go on from",
+        bookkeeping=True,
+        distinct=True,
+        path=True,
     )
 
     @property

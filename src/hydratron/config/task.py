@@ -6,8 +6,8 @@ import math
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from hydratron.config import degree_source
+from hydratron.config.command import Command
 from hydratron.config.compose import CONFIG_NAME, VERSION_BASE, config_of
 from hydratron.config.folders import conf_dir
 from hydratron.config.schema import Config
@@ -35,6 +36,11 @@ class Task:
     """
 
     run: Runner
+    jobs: Sequence[Sequence[str]] = ()
+    """The overrides of each job of a planned sweep, for `hydra_plugins.hydratron_sweeper`."""
+    configs: Mapping[Path, Config] = field(default_factory=dict)
+    """By absolute folder what each job was checked with.  Hydra reads its files again for each job,
+    hours later in a long sweep, and they may have been edited."""
 
     def __call__(self, composed: DictConfig) -> float:
         """The final `val/loss` for sweepers that minimise it; infinity without one."""
@@ -43,8 +49,10 @@ class Task:
         overrides = [str(line) for line in settings.overrides.task]
         number = 0 if OmegaConf.is_missing(settings.job, "num") else settings.job.num
         try:
-            config = config_of(composed, overrides, settings.searchpath)
-            validate(config)
+            config = self.configs.get(folder)
+            if config is None:
+                config = config_of(composed, overrides, settings.searchpath)
+                validate(config)
             result = self.run(config, folder, overrides, number)
         except Exception as error:
             _record(JobFolder(folder), error)
@@ -60,6 +68,16 @@ def _record(job: JobFolder, error: Exception) -> None:
     failure = {"rank": None, "kind": type(error).__name__, "message": str(error), "step": None}
     write_json(job.failure, failure | {"traceback": "".join(traceback.format_exception(error))})
     write_json(job.result, {"status": "failed"} | failure)
+
+
+def run_planned(runner: Runner, planned: Command, overrides: Sequence[str], folder: Path) -> int:
+    """Let Hydra run the jobs of a command in `folder`; returns its exit code."""
+    configs = {}
+    if not planned.open_ended:
+        folders = [path.absolute() for path in planned.job_folders(folder)]
+        configs = dict(zip(folders, (job.config for job in planned.jobs), strict=True))
+    task = Task(runner, planned.sweep(), configs)
+    return run(task, planned.arguments(overrides, folder))
 
 
 def run(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> int:
@@ -85,6 +103,6 @@ def run(task: Callable[[DictConfig], Any], arguments: Sequence[str]) -> int:
     return 0
 
 
-def show(kind: str, overrides: Sequence[str]) -> int:
-    """Print Hydra's own configuration (`hydra`) or everything (`all`); runs nothing."""
-    return run(lambda composed: None, ["--cfg", kind, *overrides])
+def show(flags: Sequence[str], overrides: Sequence[str]) -> int:
+    """Let Hydra print what its flags ask for (`--cfg hydra`, `--info plugins`); runs nothing."""
+    return run(lambda composed: None, [*flags, *overrides])

@@ -45,6 +45,9 @@ def problems(config: Config, refused: Collection[str] = ()) -> list[Problem]:
 
 def bound_problem(key: str, value: Any, bounds: Mapping[str, Any]) -> Problem | None:
     """What a single value breaks of its declared bounds; None is always within them."""
+    # Such a name of a file would be written to config.yaml, and not come back from it.
+    if not all(map(_is_utf8, value if isinstance(value, list) else [value])):
+        return Problem(key, value, "has bytes that are not UTF-8; rename it, or link to it")
     choices = bounds.get("choices")
     if choices and value is not None and value not in choices:
         return Problem(key, value, f"choices: {listed(choices)}")
@@ -62,6 +65,10 @@ def bound_problem(key: str, value: Any, bounds: Mapping[str, Any]) -> Problem | 
         parts += [f"at most {high}"] * (high is not None)
         return Problem(key, value, f"must be {' and '.join(parts)}")
     return None
+
+
+def _is_utf8(value: Any) -> bool:
+    return not isinstance(value, str) or value.encode(errors="replace").decode() == value
 
 
 def divisors(number: int) -> list[int]:

@@ -67,12 +67,14 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Both splits of the tokens; ids are below `vocab_size`, and `eod` closes a document."""
+    """Both splits of the tokens; ids are below `vocab_size`, and `eod` closes a document,
+    unless the tokenizer has no such entry.
+    """
 
     path: Path
     splits: Mapping[str, tuple[Part, ...]]
     vocab_size: int
-    eod: int
+    eod: int | None
     tokenizer_sha256: str
     identity: str
     """Hash of what the tokens are: the files' hashes, the parts and the tokenizer."""

@@ -47,7 +47,7 @@ class Manifest:
     level: str
     tokenizer: Mapping[str, Any]
     vocab_size: int
-    eod: int
+    eod: int | None
     dtype: str
     datasets: Mapping[str, DatasetEntry]
     origin: Mapping[str, Any]

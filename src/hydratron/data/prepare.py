@@ -6,7 +6,7 @@ gives another folder, and moved or copied files give the same one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from hydratron.data.manifest import DOCUMENT, FORMAT, SENTENCE, SPLITS, TRAIN
 from hydratron.data.preparer.blocks import Fragment, gather
 from hydratron.data.preparer.build import Recipe, fill
 from hydratron.data.preparer.pool import usable_cores
-from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
+from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, check_end, tokenizer_identity
 from hydratron.data.progress import LateProgress
 from hydratron.data.selection import select
 from hydratron.data.text import RULE, Source, next_boundary, open_source
@@ -30,30 +30,42 @@ from hydratron.hashing import json_sha256
 
 
 def prepare(
-    data: DataConfig, tokenizer: TokenizerConfig, *, sentences: bool = False, progress: bool
+    data: DataConfig,
+    tokenizer: TokenizerConfig,
+    *,
+    sentences: bool = False,
+    progress: bool,
+    tell: Callable[[str], object] = lambda note: None,
 ) -> Path:
     """The absolute path of a job's tokens in `data.cache_dir`, built when they are not there.
 
     Tokens that exist already, `data=indexed` and `data=blend`, are only selected from.  Any number
     of processes may ask at once: one builds, the others wait.  A build that is cut off leaves no
     folder.  `sentences` makes each sentence a sequence, without `eod`, as BERT needs.  `progress`
-    allows a bar on standard error.  Raises DataError.
+    allows a bar on standard error; `tell` hears what lies beside the text and is not read.  Raises
+    DataError.
     """
     if data.source in ("indexed", "blend"):
         return select(data, tokenizer, sentences=sentences)
     source = open_source(data)
+    if source.note:
+        tell(f"{source.place}: {source.note}")
     opener = OPENERS.get(tokenizer.kind)
-    opened = opener(tokenizer.path) if opener else None
+    opened = opener(tokenizer.path, tokenizer.eod) if opener else None
+    if not sentences:
+        check_end(opened, "tokenizer.path", tokenizer.path, "name its own by tokenizer.eod")
     identity: dict[str, Any] = {
         "format": FORMAT,
         "source": source.fingerprint(),
         "split": RULE,
         "level": SENTENCE if sentences else DOCUMENT,
-        "tokenizer": tokenizer_identity(tokenizer.kind, tokenizer.vocab_size, opened),
+        "tokenizer": tokenizer_identity(
+            tokenizer.kind, tokenizer.vocab_size, opened, tokenizer.eod
+        ),
     }
     if sentences:
         identity["sentences"] = {"language": ENGLISH, "found_by": splitter()}
-    cache = Path(data.cache_dir).expanduser().absolute()
+    cache = Path(data.cache_dir).absolute()
     folder = cache / json_sha256(identity)[:16]
     if _usable(folder):
         return folder

@@ -28,7 +28,7 @@ from hydratron.data.progress import LateProgress
 from hydratron.data.samples.split import split_bounds
 from hydratron.errors import DataError, Problem
 from hydratron.hashing import file_sha256, json_sha256
-from hydratron.job import write_json
+from hydratron.job import write_json, write_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Vocabulary:
     """Which tokenizer made the tokens; `file` is its definition where there is one."""
 
     size: int
-    eod: int
+    eod: int | None
     sha256: str
     file: str
 
@@ -64,7 +64,7 @@ def select(data: DataConfig, tokenizer: TokenizerConfig, *, sentences: bool) -> 
     for one in sets:
         _check_level(one, key, sentences)
     vocabulary = _vocabulary(sets, tokenizer, key)
-    parts = _parts(sets, data.split, data.weights, sentences)
+    parts = _parts(sets, data.split, data.weights, sentences, key)
     splits = {
         name: [_described(one, part) for one, part in zip(sets, parts[name], strict=True)]
         for name in SPLITS
@@ -80,12 +80,12 @@ def select(data: DataConfig, tokenizer: TokenizerConfig, *, sentences: bool) -> 
         "splits": splits,
         "identity": identity | {"tokenizer": vocabulary.sha256, "sentences": sentences},
     }
-    return _write(Path(data.cache_dir).expanduser().absolute(), content, vocabulary.file)
+    return _write(Path(data.cache_dir).absolute(), content, vocabulary.file)
 
 
 def find(place: str, key: str) -> TokenSet:
     """The token set that a user names by its folder or its prefix; DataError when there is none."""
-    path = Path(place).expanduser().absolute()
+    path = Path(place).absolute()
     if path.suffix in (".bin", ".idx") and path.is_file():
         path = path.with_suffix("")
     if path.is_dir():
@@ -126,7 +126,7 @@ def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> 
     if config.kind != "prepared":
         from hydratron.data.preparer.tokenize import OPENERS
 
-        tokenizer = OPENERS[config.kind](config.path)
+        tokenizer = OPENERS[config.kind](config.path, config.eod)
         asked = Vocabulary(
             tokenizer.vocab_size, tokenizer.eod, tokenizer.sha256, tokenizer.to_json()
         )
@@ -143,7 +143,7 @@ def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> 
             one.manifest.vocab_size,
             one.manifest.eod,
             made_by["sha256"],
-            (one.prefix.parent / TOKENIZER).read_text(),
+            (one.prefix.parent / TOKENIZER).read_text(encoding="utf-8"),
         )
         if asked is None:
             asked = own
@@ -157,7 +157,7 @@ def _vocabulary(sets: Sequence[TokenSet], config: TokenizerConfig, key: str) -> 
 
 
 def _parts(
-    sets: Sequence[TokenSet], split: str, weights: Sequence[float], sentences: bool
+    sets: Sequence[TokenSet], split: str, weights: Sequence[float], sentences: bool, key: str
 ) -> dict[str, list[Part]]:
     """Of each split the parts of its sets; without weights each weighs as its training tokens."""
     bounds = []
@@ -175,6 +175,11 @@ def _parts(
             for one, bound, weight in zip(sets, bounds, given, strict=True)
         ]
 
+    for at, name in enumerate(SPLITS):
+        for one, part in zip(sets, parts(at, [1.0] * len(sets)), strict=True):
+            if not part.tokens:
+                expected = f"its {name} documents have no tokens; leave it out or change data.split"
+                _refuse(key, one.place, expected)
     given = weights or [part.tokens for part in parts(0, [1.0] * len(sets))]
     return {name: parts(at, given) for at, name in enumerate(SPLITS)}
 
@@ -200,7 +205,7 @@ def _write(cache: Path, content: dict[str, Any], tokenizer: str) -> Path:
             # Another process may have just made the same one.
             if not (folder / SELECTION).is_file():
                 with replacing(folder) as building:
-                    (building / TOKENIZER).write_text(tokenizer)
+                    write_text(building / TOKENIZER, tokenizer)
                     write_json(building / SELECTION, content)
     except OSError as error:
         _refuse("data.cache_dir", str(cache), f"cannot be written: {error.strerror or error}")

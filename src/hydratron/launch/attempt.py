@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
-from hydratron.config.keys import carries
-from hydratron.config.load import dump, load, to_dict
+from hydratron.config.identity import identity
+from hydratron.config.load import dump, load
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, JobError
-from hydratron.job import JobFolder, flatten, read_json, write_json, write_text
+from hydratron.job import JobFolder, read_json, write_json, write_text
 from hydratron.launch import failure
 from hydratron.launch.history import last_row
+from hydratron.launch.ownership import owned
 from hydratron.launch.progress import say
 from hydratron.launch.provenance import provenance
 from hydratron.launch.supervision import agent_log, rank_log, remove_logs
@@ -28,7 +27,7 @@ ADVICE = "choose another hydra.run.dir or hydra.sweep.dir"
 # What lies in the folder of a job that did not get as far as its config.yaml, with the keys that
 # a file has if a job wrote it: its report, another host's log, and what a kill left half written.
 EARLY: dict[str, tuple[str, ...]] = {
-    r"\.lock|dashboard\.html|summary\.csv|curves\.csv|overrides\.yaml": (),
+    r"\.lock(\.held)?|dashboard\.html|summary\.csv|curves\.csv|overrides\.yaml": (),
     r"\.(config\.yaml|overrides\.yaml|provenance\.json|result\.json|failure)\..+": (),
     r"torchrun_[1-9]\d*\.log": (),
     r"provenance\.json": ("overrides", "versions"),
@@ -46,7 +45,7 @@ def attempt(
     kind and message, is written here, by the first host, unless the folder is not this job's.
     """
     try:
-        with owned(job, config):
+        with owned(job, config.launch.node_rank == 0):
             result = finished(config, job.path, verb)
             if result is not None:
                 say(f"{label}{job.name} {result['status']} before, skipped")
@@ -93,22 +92,25 @@ def finished(config: Config, folder: Path, verb: str = "train") -> dict[str, Any
             raise JobError(f"{folder}: {what}; {ADVICE}")
         return None
     advice = f"{ADVICE}, or remove the folder"
-    held = (read_json(job.provenance) or {}).get("verb", "train")
+    held = verb_of(job)
     if held != verb:
         raise JobError(f"{folder}: holds a job of hydratron {held}; {advice}")
     try:
         before = load(job.config)
     except ConfigError as error:
         raise JobError(f"{folder}: holds a job of another version: {error}; {advice}") from None
-    old, new = flatten(to_dict(before)), flatten(to_dict(config))
+    old, new = identity(before), identity(config)
     for key in old:
-        # Where and how a job runs does not say which job it is.
-        same = carries(key, "bookkeeping") and not carries(key, "distinct")
-        if old[key] != new[key] and not same:
+        if old[key] != new[key]:
             change = f"{key}: {old[key]} -> {new[key]}"
             raise JobError(f"{folder}: holds another job ({change}); {advice}")
     result = read_json(job.result)
     return result if result and result["status"] in FINAL else None
+
+
+def verb_of(job: JobFolder) -> str:
+    """Which verb of `hydratron` made the job."""
+    return str((read_json(job.provenance) or {}).get("verb", "train"))
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -135,49 +137,20 @@ def _wrote(path: Path, keys: Sequence[str] = EARLY[r"provenance\.json"]) -> bool
     return isinstance(content, dict) and content.keys() >= {*keys}
 
 
-def all_finished(
-    jobs: Iterable[tuple[Config, Path]], verb: str = "train"
-) -> list[dict[str, Any] | None]:
-    """`finished` of every job.  Raises JobError with one line for each folder of another job."""
-    results, taken = [], []
-    for config, folder in jobs:
-        try:
-            results.append(finished(config, folder, verb))
-        except JobError as error:
-            taken.append(str(error))
-    if taken:
-        raise JobError("\n".join(taken))
-    return results
-
-
 def failed(job: JobFolder) -> dict[str, Any]:
     """The result of a job that ended with a failure.json."""
     found = read_json(job.failure) or {}
     rank = found.get("rank")
     log = rank_log(job, rank) if rank is not None else agent_log(job)
     keys = ("rank", "kind", "message", "step")
+    run = read_json(job.wandb)
     return (
         last_row(job)
         | {"status": "failed"}
         | {key: found.get(key) for key in keys}
         | {"log": str((log if log.exists() else job.failure).relative_to(job.path))}
+        | ({"wandb": run} if run else {})
     )
-
-
-@contextlib.contextmanager
-def owned(job: JobFolder, config: Config) -> Iterator[None]:
-    """Keep a second launcher out of the folder; the lock falls with this process."""
-    job.path.mkdir(parents=True, exist_ok=True)
-    if config.launch.node_rank > 0:
-        # The first host of the job holds the lock, over the shared file system.
-        yield
-        return
-    try:
-        lock = FileLock(job.path / ".lock", timeout=0).acquire()
-    except Timeout:
-        raise JobError(f"{job.path}: another process is running this job") from None
-    with lock:
-        yield
 
 
 def clear(job: JobFolder) -> None:
@@ -185,8 +158,6 @@ def clear(job: JobFolder) -> None:
     job.result.unlink(missing_ok=True)
     job.failure.unlink(missing_ok=True)
     remove_logs(job, node=0)
-    for store in job.path.glob(".store-*"):
-        store.unlink()
 
 
 def record(

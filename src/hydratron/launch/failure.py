@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import tempfile
 import traceback
+from pathlib import Path
 from typing import Any
 
-from hydratron.job import JobFolder, read_json, write_json
+from hydratron.job import JobFolder, beside, read_json, write_json
 from hydratron.launch.history import last_row
 
 # A rank whose peer went away: torch.distributed's public type, which this process need not import.
@@ -69,16 +68,23 @@ def _first(folder: JobFolder, failure: dict[str, Any]) -> bool:
     """
     if folder.result.exists():
         return False
-    handle, temporary = tempfile.mkstemp(dir=folder.path, prefix=".failure.")
+    temporary = beside(folder.failure)
     try:
-        with os.fdopen(handle, "w") as file:
-            file.write(json.dumps(failure, indent=2) + "\n")
-        os.chmod(temporary, 0o644)
-        os.link(temporary, folder.failure)
+        temporary.write_text(json.dumps(failure, indent=2) + "\n", encoding="utf-8")
+        return _linked(temporary, folder.failure)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    try:
+        path.hardlink_to(temporary)
     except FileExistsError:
         return False
-    finally:
-        os.unlink(temporary)
+    except OSError:  # exFAT and some network shares have no hard links.
+        if path.exists():
+            return False
+        temporary.replace(path)
     return True
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
@@ -15,6 +15,8 @@ from hydratron.config.schema import Config
 from hydratron.errors import JobError
 from hydratron.job import JobFolder
 from hydratron.launch import failure, warm
+from hydratron.launch.environment import inherited, one_host
+from hydratron.launch.meeting import HERE, Meeting
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output, sigterm_raises
 
 POLL_SECONDS = 0.25
@@ -32,15 +34,18 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
     failure.json.  An exception in this process (Ctrl-C, SIGTERM) ends the ranks before it leaves.
     """
     world_size = config.parallel.world_size
-    store = folder.path / f".store-{uuid.uuid4().hex}"
     preload = ["torch", "hydratron.launch.worker", train.split(":")[0]]
     preload += ["wandb"] * (config.logger.kind == "wandb")
+    environment = inherited(os.environ)
     ranks: list[BaseProcess] = []
     with sigterm_raises():
         try:
-            for rank in range(world_size):
-                arguments = (folder.path, rank, world_size, store, dict(os.environ), train)
-                ranks.append(_start(rank, arguments, preload))
+            with socket.create_server((HERE, 0)) as listener:
+                port = listener.getsockname()[1]
+                for rank in range(world_size):
+                    meeting = Meeting(port, listener if rank == 0 else None)
+                    own = environment | one_host(rank, world_size)
+                    ranks.append(_start(rank, (folder.path, rank, own, meeting, train), preload))
             _supervise(ranks, folder, poll)
         except BaseException:
             _end(ranks, INTERRUPT_SECONDS)
@@ -50,7 +55,6 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
                 process.kill()
                 process.join()
                 process.close()
-            store.unlink(missing_ok=True)
 
 
 def _start(rank: int, arguments: tuple[object, ...], preload: Sequence[str]) -> BaseProcess:
@@ -101,9 +105,8 @@ def _end(ranks: Sequence[BaseProcess], seconds: float) -> None:
 def _rank(
     path: Path,
     rank: int,
-    world_size: int,
-    store: Path,
     environment: dict[str, str],
+    meeting: Meeting,
     train: str,
 ) -> None:
     """In the new process: the launcher's environment of now, this rank's variables, the worker."""
@@ -111,8 +114,8 @@ def _rank(
     assert launcher is not None
     end_with_launcher(launcher.sentinel)
     redirect_output(JobFolder(path), rank)
-    from hydratron.launch.worker import torchrun_environment, worker
+    from hydratron.launch.worker import worker
 
     os.environ.clear()
-    os.environ.update(environment | torchrun_environment(rank, world_size))
-    worker(path, train, store)
+    os.environ.update(environment)
+    worker(path, train, meeting)

@@ -1,4 +1,4 @@
-"""What a person sees while jobs run: live bars on a terminal, one line per job elsewhere."""
+"""What a person sees while jobs run: live bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
-from hydratron.launch.history import last_row
+from hydratron.launch.lines import Lines, News, Pace, duration, is_number
 
 MESSAGE_CHARACTERS = 300
 
@@ -53,10 +53,14 @@ class Display:
     def __init__(
         self, config: Config, folder: JobFolder, position: Position, console: Console | None = None
     ) -> None:
-        self._folder = folder
+        self._news = News(folder)
+        self._title = f"{position.label}{folder.name}"
         self._position = position
         self._max_steps = config.trainer.max_steps
         self._console = console or Console(stderr=True)
+        self._pace = Pace(self._max_steps)
+        self._lines = Lines(self._title, self._max_steps, self._console.file)
+        self._first_host = config.launch.node_rank == 0
         # Jobs side by side in joblib's processes would draw over each other.
         alone = current_process().name == "MainProcess"
         self._live = self._console.is_terminal and alone
@@ -72,12 +76,12 @@ class Display:
         position = self._position
         if self._live:
             self._bars.start()
-            title = f"{position.label}{self._folder.name}"
-            self._job = self._bars.add_task(title, total=self._max_steps, text="starting the ranks")
+            text = "starting the ranks"
+            self._job = self._bars.add_task(self._title, total=self._max_steps, text=text)
             if position.total > 1:
                 self._sweep = self._bars.add_task("all jobs", total=1.0, text="")
         elif position.index == 1:
-            say(f"{position.label}{self._folder.name}: starting the ranks", self._console)
+            say(f"{self._title}: starting the ranks", self._console)
         return self
 
     def __exit__(
@@ -90,13 +94,16 @@ class Display:
             self._bars.stop()
 
     def update(self) -> None:
-        """Read the newest row and move the bars."""
+        """Read the newest row, and move the bars or tell the line that is due."""
+        row = self._news.row()
         if self._job is None:
+            if row and self._first_host:
+                self._lines.see(row, time.monotonic())
             return
-        row = last_row(self._folder)
-        step = int(row.get("step", 0))
-        if step:
-            self._bars.update(self._job, completed=step, text=_job_text(row, self._max_steps))
+        step = 0
+        if row:
+            step, text = int(row["step"]), "  ".join(self._pace.text(row))
+            self._bars.update(self._job, completed=step, text=text)
         if self._sweep is not None:
             fraction = min(1.0, step / self._max_steps)
             left = self._position.seconds_left(fraction, time.time())
@@ -110,7 +117,7 @@ def end_line(name: str, position: Position, result: dict[str, Any], seconds: flo
     if result["status"] == "failed":
         parts.append(cause(result))
     else:
-        losses = [key for key in ("val/loss", "train/loss") if _is_number(result.get(key))]
+        losses = [key for key in ("val/loss", "train/loss") if is_number(result.get(key))]
         parts += [f"{key} {result[key]:.3f}" for key in losses[:1]]
     left = position.seconds_left(1.0, time.time())
     if left is not None and position.index < position.total:
@@ -128,29 +135,7 @@ def cause(result: dict[str, Any]) -> str:
     return f"{where}: {result.get('kind')}: {message}{log}"
 
 
-def duration(seconds: float) -> str:
-    """`24 s`, `2 min`, `3.1 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
 def say(line: str, console: Console | None = None) -> None:
     """One line on stderr, as it is: no markup, no wrapping."""
     console = console or Console(stderr=True)
     console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _job_text(row: dict[str, Any], max_steps: int) -> str:
-    parts = [f"step {row['step']}/{max_steps}"]
-    if _is_number(row.get("train/loss")):
-        parts.append(f"loss {row['train/loss']:.3f}")
-    if _is_number(row.get("perf/tokens_per_second")):
-        parts.append(f"{row['perf/tokens_per_second']:,.0f} tokens/s")
-    return "  ".join(parts)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.launch import failure
+from hydratron.launch.environment import inherited
 from hydratron.launch.supervision import TRAIN, agent_log, sigterm_raises, stamp
 
 POLL_SECONDS = 0.25
@@ -31,6 +33,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
         # the ranks end.  A session of its own keeps the terminal's Ctrl-C for the launcher.
         agent = subprocess.Popen(
             command(config, folder, train),
+            env=inherited(os.environ),
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

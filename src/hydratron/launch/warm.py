@@ -13,6 +13,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from hydratron.launch.environment import short_sockets
+
 SPIN, SPIN_ROUNDS = "GOMP_SPINCOUNT", "1000"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -27,9 +29,10 @@ def start(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    process = context.Process(target=_begin, args=(target, *args), name=name)
     with _no_main_module(), _forkserver_as_start_method(), _short_spin():
         _start_server()
+        # After the server, whose folder for sockets it shares.
+        process = context.Process(target=_begin, args=(target, *args), name=name)
         process.start()
     return process
 
@@ -43,7 +46,8 @@ def _start_server() -> None:
     resource_tracker.ensure_running()  # Its own start ends with both unblocked.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
-        forkserver.ensure_running()
+        with short_sockets():
+            forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -19,10 +20,15 @@ import torch.distributed as dist
 
 from hydratron.config.load import load
 from hydratron.config.schema import Config
-from hydratron.errors import JobError
+from hydratron.errors import HydratronError, JobError
 from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
+from hydratron.launch.accelerators import accelerator
+from hydratron.launch.environment import INTERFACES, inherited, one_host
 from hydratron.launch.history import keep_rows, last_row, starting_point
+from hydratron.launch.lines import told
+from hydratron.launch.meeting import Meeting
+from hydratron.launch.ownership import owned
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
 
 Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
@@ -52,21 +58,30 @@ class Rank:
         )
 
 
-def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> dict[str, Any]:
+def worker(
+    job_folder: Path,
+    train: str = TRAIN,
+    meeting: Meeting | None = None,
+    prepared: Path | None = None,
+    tell: bool = False,
+) -> dict[str, Any]:
     """Run this process's rank of the job and return the job's result.
 
-    `train` is `package.module:function`, called on every rank.  The process group meets over the
-    file `store`, or over torchrun's address without one.  Rank 0 writes result.json once every rank
-    has finished.  An exception is recorded in failure.json, unless another rank's was first, and
-    raised again.
+    `train` is `package.module:function`, called on every rank.  The process group opens at
+    the `meeting`, or at torchrun's address without one.  `prepared` is where the tokens lie, if not
+    where config.yaml says.  With `tell` it says on stderr how far the job is, as a launcher would.
+    Rank 0 writes result.json once every rank has finished.  An exception is recorded in
+    failure.json, unless another rank's was first, and raised again.
     """
     rank = Rank.of(os.environ)
     folder = JobFolder(job_folder)
     try:
         config = load(folder.config)
+        if prepared is not None:
+            config.data.prepared = str(prepared)
         _check_size(config, rank)
         torch.set_num_threads(_threads(config, rank))
-        _open_group(config, rank, store)
+        _open_group(config, rank, meeting)
         start = starting_point(config, folder)
         if rank.rank == 0:
             folder.result.unlink(missing_ok=True)
@@ -74,7 +89,9 @@ def worker(job_folder: Path, train: str = TRAIN, store: Path | None = None) -> d
             keep_rows(folder, start)
         # No rank may fail before the traces of an earlier attempt are gone.
         dist.barrier()
-        result = _import_train(train)(config, folder, start)
+        telling = tell and rank.rank == 0
+        with told(folder, config.trainer.max_steps) if telling else nullcontext():
+            result = _import_train(train)(config, folder, start)
         dist.barrier()
         if rank.rank == 0:
             write_json(folder.result, result)
@@ -93,21 +110,6 @@ def _import_train(name: str) -> Train:
     return found
 
 
-def torchrun_environment(rank: int, world_size: int) -> dict[str, str]:
-    """What torchrun would set on one host: Lightning then starts no processes of its own."""
-    return {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(world_size),
-        "LOCAL_WORLD_SIZE": str(world_size),
-        "GROUP_RANK": "0",
-        "TORCHELASTIC_RUN_ID": "hydratron",
-        # Never opened: the process group exists before anyone could ask for this address.
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": "0",
-    }
-
-
 def _check_size(config: Config, rank: Rank) -> None:
     needed = config.parallel.world_size
     if needed != rank.world_size:
@@ -122,30 +124,28 @@ def _threads(config: Config, rank: Rank) -> int:
     return max(1, cores // rank.local_world_size)
 
 
-def _open_group(config: Config, rank: Rank, store: Path | None) -> None:
-    accelerator = config.trainer.accelerator
-    gpu = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
+def _open_group(config: Config, rank: Rank, meeting: Meeting | None) -> None:
+    timeout = timedelta(seconds=config.trainer.timeout_seconds)
     device: torch.device | None = None
-    if gpu:
+    if accelerator(config.trainer.accelerator, rank.local_world_size) == "gpu":
         device = torch.device("cuda", rank.local_rank)
         torch.cuda.set_device(device)
-    elif rank.local_world_size == rank.world_size:
-        # gloo would look up this host's name otherwise, which need not resolve.
+    if rank.local_world_size == rank.world_size:
         names = [name for _, name in socket.if_nameindex()]
         loopback = next((name for name in ("lo", "lo0") if name in names), None)
         if loopback:
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
-    meeting: dist.Store | None = None
-    if store is not None:
-        meeting = dist.FileStore(str(store), rank.world_size)
-    elif rank.world_size == 1:
-        meeting = dist.HashStore()
+            os.environ.update(dict.fromkeys(INTERFACES, loopback))
+    store: dist.Store | None = None
+    if rank.world_size == 1:
+        store = dist.HashStore()
+    elif meeting is not None:
+        store = meeting.store(rank.world_size, timeout)
     dist.init_process_group(
-        "nccl" if gpu else "gloo",
-        store=meeting,
+        "gloo" if device is None else "nccl",
+        store=store,
         rank=rank.rank,
         world_size=rank.world_size,
-        timeout=timedelta(seconds=config.trainer.timeout_seconds),
+        timeout=timeout,
         device_id=device,
     )
 
@@ -159,7 +159,10 @@ def _close_group() -> None:
 
 
 def _report(folder: JobFolder, rank: Rank, error: BaseException) -> None:
-    first = failure.raised(folder, rank.rank, error)
+    try:
+        first = failure.raised(folder, rank.rank, error)
+    except OSError:  # On a full disk the launcher says so.
+        first = True
     cause = f"kind={type(error).__name__} rank={rank.rank}"
     step = last_row(folder).get("step", "-")
     action = "exit" if first else "exit after the failure of another rank"
@@ -171,18 +174,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m hydratron.launch.worker", description=__doc__)
     parser.add_argument("job_folder", type=Path, help="holds config.yaml; results are written here")
     parser.add_argument("--train", default=TRAIN, help="MODULE:FUNCTION called on every rank")
+    parser.add_argument("--prepared", type=Path, help="the prepared tokens, where they were moved")
     parser.add_argument(
         "--supervised",
         action="store_true",
         help="write to JOB_FOLDER/logs, and end when standard input closes",
     )
     arguments = parser.parse_args()
-    if "RANK" not in os.environ:
-        os.environ.update(torchrun_environment(0, 1))
+    job = JobFolder(arguments.job_folder)
+    if "TORCHELASTIC_RUN_ID" not in os.environ:  # Whatever RANK says, it is no torchrun's.
+        alone = inherited(os.environ) | one_host(0, 1)
+        os.environ.clear()
+        os.environ.update(alone)
+    first = os.environ["RANK"] == "0"
     if arguments.supervised:
-        redirect_output(JobFolder(arguments.job_folder), int(os.environ["RANK"]))
+        redirect_output(job, int(os.environ["RANK"]))
         end_with_launcher(sys.stdin.fileno())
-    result = worker(arguments.job_folder, arguments.train)
+    try:
+        with nullcontext() if arguments.supervised else owned(job, first):
+            tell = not arguments.supervised
+            result = worker(job.path, arguments.train, prepared=arguments.prepared, tell=tell)
+    except HydratronError as error:
+        if arguments.supervised:
+            raise  # The log has the traceback.
+        print(f"hydratron: {error}", file=sys.stderr)
+        return 1
     # A non-zero code would have the agent end ranks that are still closing.
     return 0 if arguments.supervised else exit_code(result)
 

@@ -99,7 +99,17 @@ def _seconds(plan: JobPlan) -> RenderableType:
     speed = plan.config.tokens_per_step / time.total
     parts = [f"{value:.3g}" for value in (*asdict(time).values(), time.total)]
     table.add_row(*parts, f"{speed:,.0f}")
+    table.caption = f"shares of the peak and the cost of a kernel: {_origin(plan)}"
+    table.caption_justify = "left"
     return table
+
+
+def _origin(plan: JobPlan) -> str:
+    """Where the efficiencies come from, and what they make of the machine here."""
+    cluster = plan.config.cluster
+    flops = plan.closed_form_flops * plan.micro_batches
+    share = flops / plan.time.total / (cluster.peak_tflops * 1e12)
+    return f"fitted to {cluster.fitted_to}; this step reaches {share:.1%} of {cluster.gpu}'s peak"
 
 
 def _fits(plan: JobPlan, fitting: dict[str, bool], change: Change | None) -> Iterator[str]:

@@ -27,10 +27,12 @@ class ReportPaths(NamedTuple):
 def load(folders: Path | str | Sequence[Path | str]) -> pd.DataFrame:
     """All logged metrics of one or several folders as one tidy frame, one row per logged row.
 
-    Columns: run, sweep, status, model, parallel, seed, step, tokens, seconds, then the metrics.
+    Columns: run, sweep, status, model, parallel, seed, every option that differs between the jobs
+    by its full key (`model.layernorm.placement`), step, tokens, seconds, then the metrics.
     Raises HydratronError when a folder holds no jobs.
     """
-    from hydratron.reporting.records import read_runs, tidy
+    from hydratron.reporting.frame import tidy
+    from hydratron.reporting.records import read_runs
 
     return tidy(read_runs(folders))
 

@@ -1,128 +1,104 @@
-"""How runs are told apart: a colour for each value of what one compares, a dash per degree."""
+"""How runs are told apart: one option gives the colour of a line, another one its dash."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-
-from hydratron.config.keys import carries
-from hydratron.reporting.differences import variants, varying
-from hydratron.reporting.formats import setting
+from hydratron.reporting.differences import combined, short_columns
+from hydratron.reporting.palette import palette
 from hydratron.reporting.records import Run
 
 DASHES = ("solid", "7px,4px", "2px,3px", "9px,3px,2px,3px", "14px,4px", "5px,2px")
-# How many of the page's six colours: for any number of values those that are farthest apart.
-SPREAD = ((3,), (0, 5), (0, 1, 5), (0, 1, 2, 5), (0, 1, 2, 4, 5), (0, 1, 2, 3, 4, 5))
-# More numbers than this are read as a scale.
-FEW_NUMBERS = 3
-# Lightness falls all the way in both, which every kind of colour vision sees.
-RAMPS = {
-    "light": ("#dd9a00", "#e0641f", "#c0285f", "#7b2391", "#3c1a86", "#170a3d"),
-    "dark": ("#fbe98a", "#fbb04c", "#f4806a", "#d264a6", "#9a63d6", "#5d63e6"),
-}
+NONE, ALL, PARALLEL = "none", "variant", "parallel"
 
 
 @dataclass(frozen=True)
-class Style:
-    """The line of a run: `dash` counts the parallel degrees from the fewest ranks up."""
-
-    degree: str
-    dash: int
-
-    @property
-    def pattern(self) -> str:
-        """The dash as SVG and Plotly write it."""
-        return DASHES[self.dash % len(DASHES)]
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """One way to colour the runs: labels in reading order, their CSS colours, a label per run."""
+class Legend:
+    """One option by which to tell runs apart: its values in reading order, their CSS colours, and
+    which of them each run has."""
 
     key: str
     labels: tuple[str, ...]
     colours: tuple[str, ...]
     of: tuple[int, ...]
 
-
-def styles(runs: Sequence[Run]) -> list[Style]:
-    """One style per run."""
-    dashes = {label: i for i, label in enumerate(_degrees(runs))}
-    return [Style(run.parallel, dashes[run.parallel]) for run in runs]
-
-
-def colourings(runs: Sequence[Run]) -> list[Colouring]:
-    """By variant first, then by model, parallel degree and every other key that differs."""
-    keys = [key for key in varying(runs) if not carries(key, "bookkeeping")]
-    found = [_by_size("variant", runs, variants(runs))]
-    if "model.name" in keys:
-        found.append(_by_size("model", runs, [run.model for run in runs]))
-    degrees = _degrees(runs)
-    if len(degrees) > 1:
-        found.append(_colouring("parallel", [run.parallel for run in runs], degrees))
-    others = [key for key in keys if key != "model.name" and not carries(key, "axis")]
-    found += [_by_value(key, runs) for key in others]
-    # The model is offered once: where the variants are the models they are the same.
-    unique = {(c.labels, c.of): c for c in reversed(found)}
-    return [c for c in found if unique[c.labels, c.of] is c]
+    @property
+    def dashes(self) -> bool:
+        """Whether there is a dash for each value."""
+        return len(self.labels) <= len(DASHES)
 
 
-def palette(count: int, *, scale: bool = False) -> tuple[str, ...]:
-    """CSS colours for that many values in order; a scale, or too many of them, get a ramp."""
-    if count <= len(SPREAD) and not (scale and count > FEW_NUMBERS):
-        return tuple(f"var(--c{i})" for i in SPREAD[count - 1])
-    light, dark = (_ramp(RAMPS[scheme], count) for scheme in ("light", "dark"))
-    return tuple(f"light-dark({a}, {b})" for a, b in zip(light, dark, strict=True))
+@dataclass(frozen=True)
+class Legends:
+    """What is offered, and the keys that a page begins with; NONE is a solid line for all."""
+
+    offered: tuple[Legend, ...]
+    colour: str
+    dash: str
+
+    def of(self, key: str) -> Legend | None:
+        return next((legend for legend in self.offered if legend.key == key), None)
 
 
-def _degrees(runs: Sequence[Run]) -> list[str]:
-    """The parallel degrees from the fewest ranks up."""
-    ranks = {run.parallel: (math.prod(run.sizes.values()), run.parallel) for run in runs}
-    return sorted(ranks, key=ranks.__getitem__)
+def legends(runs: Sequence[Run]) -> Legends:
+    """A legend for each column that differs, and one for all that the dash does not tell.
+
+    The dash is the parallel degree where that differs, whose curves coincide; else the option of
+    the fewest values, where there are two.  The seed is in neither.
+    """
+    columns = short_columns(runs)
+    found = {title: _legend(title, values, runs) for title, values in columns.items()}
+    things = _independent({t: found[t].of for t in found if t not in (PARALLEL, "seed")})
+    dash = NONE
+    if PARALLEL in found:
+        dash = PARALLEL
+    elif len(things) > 1:
+        few = [t for t in things if t != "model" and found[t].dashes]
+        dash = min(reversed(few), key=lambda t: len(found[t].labels), default=NONE)
+    coloured = [title for title in things if title != dash]
+    if len(coloured) == 1:
+        return Legends(tuple(found.values()), coloured[0], dash)
+    told = {title: columns[title] for title in coloured} or {"model": [r.model for r in runs]}
+    everything = _legend(ALL, combined(told, len(runs)), runs)
+    return Legends((everything, *found.values()), ALL, dash)
 
 
-def _by_size(key: str, runs: Sequence[Run], labels: Sequence[str]) -> Colouring:
-    blocks: dict[str, int] = {}
-    for run, label in zip(runs, labels, strict=True):
-        blocks[label] = max(run.blocks, blocks.get(label, 0))
-    return _colouring(key, labels, sorted(blocks, key=lambda label: (blocks[label], label)))
+def _independent(columns: dict[str, tuple[int, ...]]) -> list[str]:
+    """The columns without those that the model decides, or one before that changes in step."""
+    kept: list[str] = []
+    for title, values in columns.items():
+        pairs = {other: len({*zip(columns[other], values, strict=True)}) for other in kept}
+        decided = any(
+            pairs[other] == len({*columns[other]})
+            and (other == "model" or pairs[other] == len({*values}))
+            for other in kept
+        )
+        kept += [] if decided else [title]
+    return kept
 
 
-def _by_value(key: str, runs: Sequence[Run]) -> Colouring:
-    values = [run.settings.get(key) for run in runs]
-    numbers = all(_is_number(value) for value in values)
-    distinct = {json.dumps(v, sort_keys=True, default=str): v for v in values}.values()
-    ordered = sorted(distinct, key=lambda v: (v is not None, *_rank(v)))
-    # Numbers that read alike are told apart by all their digits.
-    short = len({setting(v) for v in ordered}) == len(ordered)
-    show = setting if short else json.dumps
-    return _colouring(key, [show(v) for v in values], [show(v) for v in ordered], scale=numbers)
+def _legend(key: str, values: Sequence[str], runs: Sequence[Run]) -> Legend:
+    numbers = all(_number(value) is not None for value in values)
+    first = dict(zip(reversed(values), reversed(runs), strict=True))
+    ordered = sorted(first, key=lambda value: _place(key, value, first[value]))
+    colours = palette(ordered, scale=numbers)
+    return Legend(key, tuple(ordered), colours, tuple(ordered.index(value) for value in values))
 
 
-def _rank(value: Any) -> tuple[float, str]:
-    return (value, "") if _is_number(value) else (math.inf, setting(value))
+def _place(key: str, value: str, run: Run) -> tuple[float, float, str]:
+    """Degrees from the fewest ranks up, numbers by value after null, all else by the model."""
+    if key == PARALLEL:
+        return math.prod(run.sizes.values()), 0, value
+    if (number := _number(value)) is not None:
+        return 0, number, value
+    return run.blocks if key in ("model", ALL) else 1, 0, value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _colouring(
-    key: str, labels: Sequence[str], ordered: Sequence[str], *, scale: bool = False
-) -> Colouring:
-    index = {label: i for i, label in enumerate(ordered)}
-    colours = palette(len(ordered), scale=scale)
-    return Colouring(key, tuple(ordered), colours, tuple(index[label] for label in labels))
-
-
-def _ramp(stops: Sequence[str], count: int) -> list[str]:
-    """Evenly spaced colours between the stops, `#rrggbb`."""
-    channels = np.array([[int(s[i : i + 2], 16) for i in (1, 3, 5)] for s in stops], dtype=float)
-    at, known = np.linspace(0, 1, count), np.linspace(0, 1, len(stops))
-    mixed = np.column_stack([np.interp(at, known, channels[:, i]) for i in range(3)])
-    return ["#" + "".join(f"{round(c):02x}" for c in row) for row in mixed.tolist()]
+def _number(text: str) -> float | None:
+    """The value of a text that is a number; null comes before all others."""
+    try:
+        return -math.inf if text == "null" else float(text)
+    except ValueError:
+        return None

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hydratron.reporting.metrics import POSITION, Metric, charts
+from hydratron.reporting.estimate import intervals
+from hydratron.reporting.metrics import PERFORMANCE, POSITION, Metric, charts
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import Seeds
 
@@ -33,8 +34,8 @@ def curves(runs: Sequence[Run], seeds: Sequence[Seeds] = ()) -> list[dict[str, A
     `run` counts in `runs`; the lists have at most 400 entries; a smoothed metric also has
     `smooth`, its moving average. Where tokens are a whole multiple of the step, `tokens` is that
     number. Means over `seeds` follow, with `group` (counts in `seeds`) in place of `run`, and
-    `low` and `high`, which at each point are the least and the largest value of any seed (for a
-    smoothed metric of the moving averages).
+    `low` and `high`, the ends of the 95 % interval over the seeds at each point (for a smoothed
+    metric of the moving averages; none where speed and memory are measured).
     """
     # One window for all runs: curves of different lengths stay comparable.
     window = max((len(run.rows) for run in runs), default=0) / WINDOWS
@@ -42,7 +43,7 @@ def curves(runs: Sequence[Run], seeds: Sequence[Seeds] = ()) -> list[dict[str, A
     drawn, metrics = [], logged(runs)
     for index, run in enumerate(runs):
         for metric in metrics:
-            found = _logged(run, metric.name)
+            found = _logged(run, metric)
             if found is None:
                 continue
             position, values = found
@@ -91,15 +92,15 @@ def rounded(values: np.ndarray) -> list[float | int | None]:
     return [(int(v) if w else v) if math.isfinite(v) else None for v, w in pairs]
 
 
-def _logged(run: Run, metric: str) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
+def _logged(run: Run, metric: Metric) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
     """Where and what a run logged of a metric, finite values only; None without any."""
-    values = run.columns.get(metric)
+    values = run.columns.get(metric.name)
     known = None if values is None else np.isfinite(values)
     if values is None or known is None or not known.any():
         return None
     absent = np.full(len(values), np.nan)
     position = {axis: run.columns.get(axis, absent)[known] for axis in POSITION}
-    return position, values[known]
+    return position, values[known] / metric.format.scale
 
 
 def _points(position: dict[str, np.ndarray], kept: list[int]) -> dict[str, Any]:
@@ -121,8 +122,8 @@ def _common(steps: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _mean(group: Seeds, metric: Metric, window: float, limit: int) -> dict[str, Any] | None:
-    """Mean, least and largest value at the steps that all usable runs of the group have logged."""
-    found = [values for run in group.usable if (values := _logged(run, metric.name)) is not None]
+    """Mean and interval at the steps that all usable runs of the group have logged."""
+    found = [values for run in group.usable if (values := _logged(run, metric)) is not None]
     if not found or len(found) < len(group.usable):
         return None
     step = _common([position["step"] for position, _ in found])
@@ -131,7 +132,8 @@ def _mean(group: Seeds, metric: Metric, window: float, limit: int) -> dict[str, 
     rows = [np.searchsorted(position["step"], step) for position, _ in found]
     series = [smooth(values, window) if metric.smoothed else values for _, values in found]
     stacked = np.stack([values[at] for values, at in zip(series, rows, strict=True)])
-    low, high = stacked.min(axis=0), stacked.max(axis=0)
+    mean, half = intervals(stacked)
+    low, high = mean - half, mean + half
     # Half of the points for each edge of the band, so that its extremes are kept too.
     kept = sorted({*decimate(low, limit // 2), *decimate(high, limit // 2)})
     if len(step) <= limit:
@@ -140,5 +142,7 @@ def _mean(group: Seeds, metric: Metric, window: float, limit: int) -> dict[str, 
         axis: np.mean([p[axis][at] for (p, _), at in zip(found, rows, strict=True)], axis=0)
         for axis in POSITION
     }
-    shown = {"y": stacked.mean(axis=0), "low": low, "high": high}
+    # What a seed changes is what is learned; a band of speeds would only hide them.
+    band = {} if metric.panel == PERFORMANCE else {"low": low, "high": high}
+    shown = {"y": mean, **band}
     return _points(position, kept) | {name: rounded(v[kept]) for name, v in shown.items()}

@@ -18,26 +18,42 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from hydratron.reporting import sections
-from hydratron.reporting.colours import Style, colourings, styles
+from hydratron.reporting.colours import DASHES, legends
 from hydratron.reporting.curves import curves, logged
+from hydratron.reporting.estimate import student
+from hydratron.reporting.formats import setting
 from hydratron.reporting.layers import layer_maps, layer_section
+from hydratron.reporting.metrics import RANKED
+from hydratron.reporting.palette import css
 from hydratron.reporting.records import BROKEN, Run
-from hydratron.reporting.seed_table import seed_table
-from hydratron.reporting.seeds import seed_groups
+from hydratron.reporting.run_tables import mean_section, run_section
+from hydratron.reporting.seeds import Seeds, seed_groups
 
 PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
-SCRIPTS = ("plotly.js", "state.js", "legend.js", "charts.js", "layers.js", "export.js", "page.js")
+PARTS = ("plotly", "state", "legend", "charts", "layers", "tables", "export", "page")
+SCRIPTS = tuple(f"{part}.js" for part in PARTS)
 
 
-def title_of(folders: Sequence[Path]) -> str:
-    """The first folder's name, and how many more there are."""
-    name = Path(folders[0]).resolve().name
-    return name if len(folders) == 1 else f"{name} and {len(folders) - 1} more"
+def title_of(folders: Sequence[Path], runs: Sequence[Run]) -> str:
+    """The first folder's name, and how many more there are; of a single job what was trained."""
+    path = Path(folders[0]).resolve()
+    if len(folders) > 1:
+        return f"{path.name} and {len(folders) - 1} more"
+    if [run.folder.resolve() for run in runs] != [path]:
+        return path.name
+    (run,) = runs
+    told = {"optim.lr": "lr {}", "trainer.max_steps": "{} steps", "seed": "seed {}"}
+    known = {text: run.settings.get(key) for key, text in told.items()}
+    texts = [text.format(setting(value)) for text, value in known.items() if value is not None]
+    degree = [] if run.parallel == "single" else [run.parallel]
+    placement = run.settings.get("model.layernorm.placement")
+    variant = [f"{placement}-LN"] if placement else []
+    return ", ".join([run.model, *degree, *variant, *texts])
 
 
 def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -> str:
     """The whole HTML page; with `reload_seconds` it says that it is live and loads itself anew."""
-    drawn, offered, groups = styles(runs), colourings(runs), seed_groups(runs)
+    drawn, groups = legends(runs), seed_groups(runs)
     lines, maps = curves(runs, groups), layer_maps(runs)
     finite = {line["metric"] for line in lines}
     shown = [metric for metric in logged(runs) if metric.name in finite]
@@ -45,7 +61,7 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
     data = {
         "title": title,
         "reload": reload_seconds,
-        "runs": [_run(run, style) for run, style in zip(runs, drawn, strict=True)],
+        "runs": [_run(run) for run in runs],
         "groups": [
             {
                 "name": group.label,
@@ -53,14 +69,18 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
             }
             for group in groups
         ],
-        "degrees": len({style.degree for style in drawn}),
-        "colourings": [asdict(colouring) for colouring in offered],
+        "legends": [asdict(legend) for legend in drawn.offered],
+        "colour": drawn.colour,
+        "dash": drawn.dash,
+        "dashes": DASHES,
+        "ranked": RANKED,
+        "student": _quantiles(groups),
         "panels": [
             {
                 "id": sections.chart_id(metric),
                 "metric": metric.name,
                 "title": metric.title,
-                "unit": metric.unit,
+                "unit": metric.format.unit or metric.unit,
                 "ticks": metric.format.ticks,
                 "hover": metric.format.hover,
                 "log": metric.log,
@@ -76,16 +96,17 @@ def page(runs: Sequence[Run], title: str, reload_seconds: float | None = None) -
     parts = {
         "title": escape(title),
         "policy": _policy(script),
-        "style": _file("page.css"),
+        "style": f":root {{\n{css()}\n}}\n{_file('page.css')}",
         "facts": sections.facts(runs) + sections.live_note(reload_seconds),
         "findings": sections.finding_list(runs),
         "failures": sections.failure_list(runs),
-        "colours": sections.colour_choice(offered),
+        "legends": sections.legend_choices(drawn),
         "seeds": sections.SEED_SWITCH if groups else "",
+        "mean_note": sections.MEAN_NOTE if groups else "",
         "panels": sections.panels(shown),
         "layers": layer_section(runs, maps),
-        "means": seed_table(runs, groups),
-        "table": sections.run_table(runs, drawn, offered[0]),
+        "means": mean_section(runs, groups, drawn),
+        "table": run_section(runs, drawn),
         "provenance": sections.provenance(runs),
         "data": embedded_json(data),
         "plotly": _packed_plotly(),
@@ -101,15 +122,14 @@ def embedded_json(content: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _run(run: Run, style: Style) -> dict[str, Any]:
-    return {
-        "name": run.name,
-        "degree": style.degree,
-        "dash": style.pattern,
-        "first_degree": style.dash == 0,
-        "status": run.status,
-        "broken": run.status in BROKEN,
-    }
+def _run(run: Run) -> dict[str, Any]:
+    return {"name": run.name, "status": run.status, "broken": run.status in BROKEN}
+
+
+def _quantiles(groups: Sequence[Seeds]) -> list[float | None]:
+    """Student's t by the number of seeds, as far as the groups have them."""
+    most = max((len(group.runs) for group in groups), default=0)
+    return [student(n) if n > 1 else None for n in range(most + 1)]
 
 
 def _file(name: str) -> str:

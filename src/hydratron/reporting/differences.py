@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
 
 from hydratron.config.keys import carries, marked
-from hydratron.reporting.formats import setting
+from hydratron.reporting.formats import setting, settings
 from hydratron.reporting.records import Run
 
 # The other model.* keys (layernorm, dropout) are variants.
 SHAPE = frozenset(marked("size"))
+SEED = frozenset({"seed"})
 # The micro-batch belongs to the degree: the global batch, which is compared, stays the same.
 PARALLEL = frozenset(marked("axis") | marked("per_degree"))
+
+# As last parts of keys these say nothing alone, or something else.
+VAGUE = frozenset({"kind", "model", "name", "parallel", "path", "paths", "source", "weights"})
 
 
 def varying(runs: Sequence[Run]) -> list[str]:
@@ -20,6 +25,11 @@ def varying(runs: Sequence[Run]) -> list[str]:
     keys = dict.fromkeys(key for run in runs for key in run.settings)
     told = [key for key in keys if not carries(key, "derived")]
     return [key for key in told if len({_value(run, key) for run in runs}) > 1]
+
+
+def compared(runs: Sequence[Run]) -> list[str]:
+    """Those of `varying` that may change what is learned or how fast."""
+    return [key for key in varying(runs) if not carries(key, "bookkeeping")]
 
 
 def shared(runs: Sequence[Run]) -> dict[str, str]:
@@ -36,33 +46,33 @@ def short_columns(
     Keys that follow from the model's name or from the parallel degree are left out.
     """
     columns: dict[str, list[str]] = {}
-    keys = [k for k in varying(runs) if k not in ignored and not carries(k, "bookkeeping")]
+    keys = [k for k in compared(runs) if k not in ignored]
+    named = titles(keys)
     for key in keys:
         if key == "model.name":
             columns["model"] = [run.model for run in runs]
         elif key in PARALLEL and len({run.parallel for run in runs}) > 1:
             columns["parallel"] = [run.parallel for run in runs]
-            if carries(key, "per_degree") and not _follows(runs, key, _degree):
-                columns[key.rsplit(".", 1)[-1]] = _texts(runs, key)
-        elif not (key.startswith("model.") and _follows(runs, key, _name)):
-            title = key.rsplit(".", 1)[-1]
-            clash = sum(other.rsplit(".", 1)[-1] == title for other in keys) > 1
-            columns[key if clash or title in ("model", "parallel") else title] = _texts(runs, key)
+            if carries(key, "per_degree") and not follows(runs, key, _degree):
+                columns[named[key]] = _texts(runs, key)
+        elif not (key.startswith("model.") and follows(runs, key, _name)):
+            columns[named[key]] = _texts(runs, key)
     return columns
 
 
-def variants(runs: Sequence[Run]) -> list[str]:
-    """One label per run for what its colour stands for: the model, and any other variation.
+def titles(keys: Sequence[str]) -> dict[str, str]:
+    """A short title for each key: its last part, or all of it where that means another too."""
+    ends = Counter(key.rsplit(".", 1)[-1] for key in keys)
+    taken = {end for end, n in ends.items() if n > 1} | VAGUE
+    return {key: key if (end := key.rsplit(".", 1)[-1]) in taken else end for key in keys}
 
-    Parallel degree (the dash) and seed are not part of it.
-    """
-    columns = short_columns(runs)
-    labels = [[run.model] for run in runs]
-    for title, values in columns.items():
-        if title not in ("model", "parallel", "seed"):
-            for label, value in zip(labels, values, strict=True):
-                label.append(f"{title} {value}")
-    return [", ".join(label) for label in labels]
+
+def combined(columns: dict[str, list[str]], count: int) -> list[str]:
+    """The columns as one label per run: `gpt_pico, placement pre`; empty without a column."""
+    if not columns:
+        return [""] * count
+    rows = zip(*columns.values(), strict=True)
+    return [", ".join(map(_named, columns, row)) for row in rows]
 
 
 def groups(runs: Iterable[Run], ignored: frozenset[str]) -> list[list[Run]]:
@@ -80,11 +90,7 @@ def groups(runs: Iterable[Run], ignored: frozenset[str]) -> list[list[Run]]:
 
 def contexts(found: Sequence[Sequence[Run]], ignored: frozenset[str]) -> list[str]:
     """What tells the groups apart, one text per group: `tp2, seed 1`; empty for a single group."""
-    texts: list[list[str]] = [[] for _ in found]
-    for title, values in short_columns([group[0] for group in found], ignored).items():
-        for text, value in zip(texts, values, strict=True):
-            text.append(value if title in ("model", "parallel") else f"{title} {value}")
-    return [", ".join(text) for text in texts]
+    return combined(short_columns([group[0] for group in found], ignored), len(found))
 
 
 def _value(run: Run, key: str) -> str:
@@ -92,7 +98,14 @@ def _value(run: Run, key: str) -> str:
 
 
 def _texts(runs: Sequence[Run], key: str) -> list[str]:
-    return [setting(run.settings.get(key)) for run in runs]
+    distinct = {_value(run, key): run.settings.get(key) for run in runs}
+    text_of = dict(zip(distinct, settings([*distinct.values()]), strict=True))
+    return [text_of[_value(run, key)] for run in runs]
+
+
+def _named(title: str, value: str) -> str:
+    """A model and a degree need no word before them."""
+    return value if title in ("model", "parallel") else f"{title} {value}"
 
 
 def _name(run: Run) -> str:
@@ -103,7 +116,7 @@ def _degree(run: Run) -> str:
     return run.parallel
 
 
-def _follows(runs: Sequence[Run], key: str, label: Callable[[Run], str]) -> bool:
+def follows(runs: Sequence[Run], key: str, label: Callable[[Run], Hashable]) -> bool:
     """Whether the label alone decides the value of the key."""
     return len({(label(run), _value(run, key)) for run in runs}) == len(
         {label(run) for run in runs}

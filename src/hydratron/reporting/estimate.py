@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
 
 CONFIDENCE = 0.95
 STUDENT = "Student t 95 % interval over seeds"
@@ -35,8 +38,22 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = math.fsum(values) / n
     if n == 1:
         return Estimate(mean, None, n)
+    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    return Estimate(mean, student(n) * deviation / math.sqrt(n), n)
+
+
+def intervals(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means over the first axis, [seeds, points], and half of the interval of each, 0 for one."""
+    n = len(values)
+    mean = values.mean(axis=0)
+    if n == 1:
+        return mean, np.zeros_like(mean)
+    return mean, student(n) * values.std(axis=0, ddof=1) / math.sqrt(n)
+
+
+@cache
+def student(n: int) -> float:
+    """How many standard errors half of the interval over `n` >= 2 values has."""
     from scipy.special import stdtrit
 
-    deviation = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
-    quantile = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-    return Estimate(mean, quantile * deviation / math.sqrt(n), n)
+    return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))

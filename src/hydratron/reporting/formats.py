@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,17 @@ def setting(value: Any) -> str:
     return str(value)
 
 
+def signed(value: float) -> str:
+    """A difference of losses with its sign: +0.1230, and +2.1e-05 below a thousandth."""
+    return f"{value:+.1e}" if 0 < abs(value) < 1e-3 else f"{value:+.4f}"
+
+
+def settings(values: Sequence[Any]) -> list[str]:
+    """Distinct values as `setting` writes them; with all their digits where they read alike."""
+    short = [setting(value) for value in values]
+    return short if len(set(short)) == len(short) else [json.dumps(value) for value in values]
+
+
 def cell(value: Any) -> Any:
     """A configuration value in a CSV: numbers and texts as they are, the rest as it is typed."""
     return setting(value) if isinstance(value, list | bool) else value
@@ -68,6 +80,11 @@ def share(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
+def gib(value: float | None) -> str:
+    """Bytes in GiB: 435159040 -> 0.405 GiB."""
+    return MISSING if value is None else f"{value / 2**30:.3g} GiB"
+
+
 def general(value: float | None) -> str:
     """Four digits, for numbers of any size."""
     return MISSING if value is None or math.isnan(value) else f"{value:.4g}"
@@ -76,17 +93,20 @@ def general(value: float | None) -> str:
 @dataclass(frozen=True)
 class Format:
     """How one kind of number is written: on the page's axes and when pointed at, both as d3
-    formats, and as a text."""
+    formats, and as a text.  Charts are in multiples of `scale`, which have the name `unit`."""
 
     ticks: str
     hover: str
     text: Callable[[float | None], str]
+    scale: float = 1.0
+    unit: str = ""
 
 
 GENERAL = Format("~g", ".4~g", general)
 LOSS = Format("~g", ".4f", loss)
 DECIMAL = Format("~s", ".4~g", decimal)
 COUNT = Format("~s", ".4~s", count)
+GIB = Format("~g", ".3~g", gib, 2.0**30, "GiB")
 SHARE = Format(".2~%", ".3~%", share)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydratron.job import JobFolder, write_text
 from hydratron.reporting import ReportPaths
 from hydratron.reporting.dashboard import page, title_of
-from hydratron.reporting.records import UNDER_WAY, Run, find_jobs, is_recent, read_run
+from hydratron.reporting.records import UNDER_WAY, Run, find_jobs, is_alive, read_run
 from hydratron.reporting.writing import write_report
 
 EVERY_SECONDS = 3.0
@@ -36,8 +36,8 @@ class Watched:
             stamp = _stamp(path)
             known = self._known.get(path)
             run = known[1] if known and known[0] == stamp else read_run(path)
-            recent = is_recent(JobFolder(path).metrics)
-            found[path] = (stamp, run if run.recent == recent else replace(run, recent=recent))
+            alive = is_alive(JobFolder(path))
+            found[path] = (stamp, run if run.alive == alive else replace(run, alive=alive))
         self._known = found
         return [run for _, run in found.values()]
 
@@ -96,7 +96,7 @@ def status(runs: Sequence[Run]) -> str:
 
 def _write_page(runs: Sequence[Run], folders: Sequence[Path]) -> None:
     started = time.monotonic()
-    html = page(runs, title_of(folders), LEAST_RELOAD_SECONDS)
+    html = page(runs, title_of(folders, runs), LEAST_RELOAD_SECONDS)
     write_text(ReportPaths.of(Path(folders[0])).dashboard, html)
     # As long again, so that writing never takes more than half of one core.
     time.sleep(time.monotonic() - started)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hydratron.reporting.formats import COUNT, DECIMAL, GENERAL, LOSS, SHARE, Format
+from hydratron.reporting.formats import COUNT, DECIMAL, GENERAL, GIB, LOSS, SHARE, Format
 
 POSITION = ("step", "tokens", "seconds")
 RANKED = "val/loss"
@@ -68,7 +68,7 @@ METRICS = (
         *("tok/s", False),
     ),
     Metric("perf/mfu", "Model FLOPs utilisation", "of peak", SHARE, PERFORMANCE),
-    Metric("perf/memory_bytes", "Memory", "bytes", COUNT, PERFORMANCE),
+    Metric("perf/memory_bytes", "Memory", "bytes", GIB, PERFORMANCE),
     Metric("perf/data_wait", "Waiting for data", "of the time", SHARE, PERFORMANCE, log=False),
     Metric("layers/*/grad_norm", "gradient norm, before clipping", panel=LAYERS),
     Metric("layers/*/activation_rms", "root mean square of the output", panel=LAYERS),

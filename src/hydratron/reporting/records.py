@@ -1,4 +1,4 @@
-"""Job folders as records, and all their logged metrics as one tidy frame."""
+"""Job folders as records."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import yaml
 
 from hydratron.config.keys import marked
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder, flatten, read_json
-from hydratron.reporting.metrics import COLUMNS
+from hydratron.locks import is_held
 from hydratron.reporting.rows import Row, Rows, read_metrics
 
-IDENTITY = ("run", "sweep", "status", "model", "parallel", "seed")
 # Ten times faster where PyYAML was built with libyaml, as its wheels are.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 BROKEN = ("failed", "diverged")
 UNDER_WAY = ("running", "unfinished")
-# A job that logs more rarely than this reads as unfinished until its next row.
+# Without a lock to ask, a job that logs more rarely reads as unfinished until its next row.
 RECENT_SECONDS = 300.0
 
 
@@ -42,8 +40,8 @@ class Run:
     result: dict[str, Any] = field(default_factory=dict)
     failure: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
-    recent: bool = False
-    """Whether metrics.jsonl was written within the last minutes."""
+    alive: bool = False
+    """Whether its processes still run, as far as the folder tells."""
 
     @property
     def name(self) -> str:
@@ -55,13 +53,13 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`completed`, `failed`, `preempted` or `diverged`; without a result `running` where it
-        has logged lately, else `unfinished`."""
+        """`completed`, `failed`, `preempted` or `diverged`; without a result `running` where its
+        processes are, else `unfinished`."""
         if self.result:
             return str(self.result.get("status", "unfinished"))
         if self.failure:
             return "failed"
-        return "running" if self.recent else "unfinished"
+        return "running" if self.alive else "unfinished"
 
     @cached_property
     def texts(self) -> dict[str, str]:
@@ -185,34 +183,17 @@ def read_run(path: Path) -> Run:
         result=_read_object(job.result),
         failure=_read_object(job.failure),
         provenance=_read_object(job.provenance),
-        recent=is_recent(job.metrics),
+        alive=is_alive(job),
     )
 
 
-def is_recent(path: Path) -> bool:
-    """Whether the file was written within the last RECENT_SECONDS."""
+def is_alive(job: JobFolder) -> bool:
+    """Whether somebody holds the job's lock; where nobody can tell, whether it logged lately."""
+    held = is_held(job.lock)
+    if held is not None:
+        return held
+    path = job.metrics
     return path.exists() and time.time() - path.stat().st_mtime < RECENT_SECONDS
-
-
-def tidy(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row per logged row, the runs in the order given; a run that logged nothing has none."""
-    lengths = [len(run.rows) for run in runs]
-    told = ((run.name, run.sweep, run.status, run.model, run.parallel, run.seed) for run in runs)
-    data: dict[str, Any] = {
-        name: np.repeat(np.array(values, dtype=object), lengths)
-        for name, values in zip(IDENTITY, zip(*told, strict=True), strict=True)
-    }
-    for key in dict.fromkeys([*COLUMNS, *(key for run in runs for key in run.keys)]):
-        parts = [_column(run, key) for run in runs]
-        data[key] = np.concatenate(parts) if parts else np.array([])
-    return pd.DataFrame(data).infer_objects()
-
-
-def _column(run: Run, key: str) -> np.ndarray:
-    """One value per row: floats, or whatever was logged where it is no number."""
-    if key in run.columns or key not in run.keys:
-        return run.columns.get(key, np.full(len(run.rows), np.nan))
-    return np.array([row.get(key) for row in run.rows], dtype=object)
 
 
 def _is_job(path: Path) -> bool:

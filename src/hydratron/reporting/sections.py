@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
 from hydratron.job import flatten
-from hydratron.reporting.colours import Colouring, Style
-from hydratron.reporting.crossing import default_target
-from hydratron.reporting.differences import shared, short_columns
-from hydratron.reporting.findings import findings
-from hydratron.reporting.formats import MISSING, count, loss, setting
-from hydratron.reporting.metrics import OTHER, PERFORMANCE, RANKED, TRAINING, Metric, rank
+from hydratron.reporting.colours import ALL, NONE, Legends
+from hydratron.reporting.differences import shared
+from hydratron.reporting.findings import SHOWN, findings
+from hydratron.reporting.formats import setting
+from hydratron.reporting.metrics import OTHER, PERFORMANCE, TRAINING, Metric
 from hydratron.reporting.records import BROKEN, Run
-from hydratron.reporting.tables import by_validation_loss, outcomes, tokens_reached
+from hydratron.reporting.run_tables import common
 
+OVERRIDES = "overrides"
 MARKS = {True: ("good", "✓"), False: ("bad", "✗"), None: ("", "·")}
 
-FINDINGS_SHOWN = 12
 SEED_SWITCH = """<fieldset id="seeds"><legend>show</legend>
-<label><input type="radio" name="seeds" value="runs" checked><span>runs</span></label>
-<label><input type="radio" name="seeds" value="mean"><span>mean over seeds</span></label>
+<label><input type="radio" name="seeds" value="runs"><span>runs</span></label>
+<label><input type="radio" name="seeds" value="mean" checked><span>mean over seeds</span></label>
 </fieldset>"""
+
+MEAN_NOTE = (
+    '<p class="note" id="mean-note">Lines are means over seeds; a band is the 95 % interval of the'
+    " mean (Student's t), the same as in the table. Broken runs are drawn by themselves.</p>"
+)
 
 
 def facts(runs: Sequence[Run]) -> str:
     """How many runs there are and how they ended."""
     states = Counter(run.status for run in runs)
     total = f"{len(runs)} run{'s' if len(runs) != 1 else ''}"
-    return escape(": ".join([total, ", ".join(f"{n} {state}" for state, n in states.items())]))
+    text = f"{total}: {', '.join(f'{n} {state}' for state, n in states.items())}"
+    text += f"; {runs[0].name}" if len(runs) == 1 else ""
+    alike = [f"{value} {title}" for title, value in common(runs).items()]
+    return escape(text + (f"; {', '.join(alike)} each" if alike else ""))
 
 
 def live_note(reload_seconds: float | None) -> str:
@@ -50,7 +56,7 @@ def finding_list(runs: Sequence[Run]) -> str:
         items.append(f'<li><span class="mark {kind}">{mark}</span><span>{text}</span></li>')
     if not items:
         return ""
-    first, more = items[:FINDINGS_SHOWN], items[FINDINGS_SHOWN:]
+    first, more = items[:SHOWN], items[SHOWN:]
     html = f'<ul class="findings">{"".join(first)}</ul>'
     if more:
         rest = f'<ul class="findings">{"".join(more)}</ul>'
@@ -75,12 +81,13 @@ def failure_list(runs: Sequence[Run]) -> str:
     return f'<ul class="failures">{"".join(items)}</ul>' if items else ""
 
 
-def colour_choice(offered: Sequence[Colouring]) -> str:
-    """What the curves can be coloured by, where there is a choice."""
-    if len(offered) < 2:
+def legend_choices(drawn: Legends) -> str:
+    """By which options the curves are told apart, where there is a choice."""
+    if len(drawn.offered) < 2:
         return ""
-    options = "".join(f"<option>{escape(colouring.key)}</option>" for colouring in offered)
-    return f'<label class="choice">colour<select id="colour">{options}</select></label>'
+    colours = [legend.key for legend in drawn.offered]
+    dashes = [x.key for x in drawn.offered if x.key != ALL and x.dashes]
+    return _select("colour", colours) + _select("dash", [NONE, *dashes])
 
 
 def panels(shown: Sequence[Metric]) -> str:
@@ -99,50 +106,16 @@ def panels(shown: Sequence[Metric]) -> str:
     return html
 
 
-def run_table(runs: Sequence[Run], drawn: Sequence[Style], colouring: Colouring) -> str:
-    """One row per run, the lowest validation loss first and in bold."""
-    index_of = {run.folder: i for i, run in enumerate(runs)}
-    ordered = by_validation_loss(runs)
-    columns = short_columns(ordered)
-    target = default_target(runs)
-    head = "".join(f"<th>{escape(title)}</th>" for title in ("run", *columns))
-    final = outcomes(ordered)
-    titles = ("params", *(metric.column for metric in final))
-    head += "".join(f'<th class="number">{escape(title)}</th>' for title in titles)
-    if target is not None:
-        head += f'<th class="number">tokens to\nloss {loss(target)}</th>'
-    body = ""
-    degrees = len({style.degree for style in drawn})
-    for place, run in enumerate(ordered):
-        at = index_of[run.folder]
-        band = " band" if drawn[at].dash == 0 and degrees > 1 else ""
-        line = _swatch(at, colouring.colours[colouring.of[at]], drawn[at].pattern, band)
-        body += f"<tr><td>{line}{escape(run.name)}</td>"
-        for values in columns.values():
-            body += f"<td>{escape(values[place])}</td>"
-        body += f'<td class="number">{count(run.parameters)}</td>'
-        for metric in final:
-            value = run.final(metric.name)
-            leads = place == 0 and metric.name == RANKED and rank(value) < math.inf
-            text = escape(metric.format.text(value))
-            body += f'<td class="number{" best" * leads}">{text}</td>'
-        if target is not None:
-            reached = tokens_reached(run, target)
-            text = count(reached) if isinstance(reached, int) else reached or MISSING
-            body += f'<td class="number">{text}</td>'
-        kind = "bad" if run.status in BROKEN else "soft" if run.status != "completed" else ""
-        body += f'<td class="{kind}">{escape(run.status)}</td></tr>'
-    table = f"<table><thead><tr>{head}<th>status</th></tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="scroll" tabindex="0">{table}</div>'
-
-
 def provenance(runs: Sequence[Run]) -> str:
     """Where the numbers come from: what every run says of itself, each distinct value once."""
     recorded = [_by_topic(run.provenance) for run in runs]
     items: dict[str, str] = {"runs": str(len(runs))}
-    for key in dict.fromkeys(key for topics in recorded for key in topics):
+    for key in dict.fromkeys(key for topics in recorded for key in topics if key != OVERRIDES):
         items[key] = _few(list(dict.fromkeys(t[key] for t in recorded if key in t)))
     items["seed"] = ", ".join(dict.fromkeys(setting(run.seed) for run in runs))
+    asked = [run.provenance.get(OVERRIDES) or [] for run in runs]
+    alike = [str(text) for text in asked[0] if all(text in other for other in asked)]
+    items |= {"overrides of all runs": " ".join(alike)} if alike else {}
     missing = sum(not run.provenance for run in runs)
     if missing:
         items["no provenance.json"] = f"{missing} of {len(runs)} runs"
@@ -166,23 +139,19 @@ def _reached(run: Run) -> str:
     return f"at step {step:.0f}" + (f" of {total}" if total else "")
 
 
-def _swatch(run: int, colour: str, pattern: str, band: str) -> str:
-    """A sample of the run's line; the script recolours it by `data-run`."""
-    dashes = "" if pattern == "solid" else f' stroke-dasharray="{pattern}"'
-    return (
-        f'<svg class="swatch{band}" data-run="{run}" style="--line: {colour}"'
-        f' viewBox="0 0 30 10" aria-hidden="true">'
-        f'<line x1="0" y1="5" x2="30" y2="5"{dashes}/></svg>'
-    )
-
-
 def chart_id(metric: Metric) -> str:
     return "chart-" + metric.name.replace("/", "-")
 
 
+def _select(name: str, keys: Sequence[str]) -> str:
+    options = "".join(f'<option value="{escape(key)}">{escape(key)}</option>' for key in keys)
+    return f'<label class="choice">{name}<select id="{name}">{options}</select></label>'
+
+
 def _figure(metric: Metric, width: str) -> str:
     title, identifier = escape(metric.title), escape(chart_id(metric))
-    note = f"<small>{escape(metric.unit)}</small>" if metric.unit else ""
+    unit = metric.format.unit or metric.unit
+    note = f"<small>{escape(unit)}</small>" if unit else ""
     if metric.smoothed:
         note += '<small class="smoothed">moving average</small>'
     buttons = "".join(

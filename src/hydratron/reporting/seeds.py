@@ -6,12 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hydratron.reporting.differences import groups, short_columns
+from hydratron.reporting.differences import SEED, combined, groups, short_columns
 from hydratron.reporting.estimate import Estimate, estimate
 from hydratron.reporting.formats import MISSING
 from hydratron.reporting.records import BROKEN, Run
-
-SEED = frozenset({"seed"})
 
 
 @dataclass(frozen=True)
@@ -38,12 +36,10 @@ class Seeds:
 def seed_groups(runs: Sequence[Run]) -> list[Seeds]:
     """The groups of two or more seeds, in the order of the runs; empty where there is none."""
     found = [g for g in groups(runs, SEED) if len({run.seed for run in g}) > 1]
-    columns = short_columns([group[0] for group in found], SEED)
-    labels = []
-    for index, group in enumerate(found):
-        named = {"model": group[0].model} | {k: values[index] for k, values in columns.items()}
-        texts = (v if k in ("model", "parallel") else f"{k} {v}" for k, v in named.items())
-        labels.append(", ".join(texts))
+    firsts = [group[0] for group in found]
+    labels = combined(
+        short_columns(firsts, SEED) or {"model": [r.model for r in firsts]}, len(found)
+    )
     return [Seeds(label, tuple(group)) for label, group in zip(labels, found, strict=True)]
 
 

@@ -6,15 +6,17 @@ import sys
 from collections.abc import Sequence
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from hydratron.reporting import ReportPaths
 from hydratron.reporting.differences import short_columns
-from hydratron.reporting.findings import findings
+from hydratron.reporting.findings import SHOWN, findings
 from hydratron.reporting.formats import count
+from hydratron.reporting.means import means
 from hydratron.reporting.records import Run
+from hydratron.reporting.seeds import Seeds, seed_groups
 from hydratron.reporting.sparkline import sparklines
 from hydratron.reporting.tables import by_validation_loss, outcomes
 
@@ -51,6 +53,21 @@ def table(runs: Sequence[Run], width: int, *, sparks: bool = False) -> Table:
     return shown
 
 
+def mean_table(runs: Sequence[Run], groups: Sequence[Seeds]) -> Table:
+    """The page's table of means over seeds; narrower by what a page has room for."""
+    grid = means(runs, groups)
+    shown = Table(
+        box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), title_justify="left",
+        title="means over seeds, with 95 % intervals (Student's t)", title_style="",
+    )  # fmt: skip
+    for column in grid.columns:
+        align: JustifyMethod = "right" if column.number else "left"
+        shown.add_column(Text(column.title), justify=align, overflow="fold")
+    for row in grid.rows:
+        shown.add_row(*(Text(cell.text) for cell in row))
+    return shown
+
+
 def show(runs: Sequence[Run], paths: ReportPaths) -> None:
     """Table, causes of failures, findings, and last the paths of the report, on stdout."""
     console = Console(file=sys.stdout, highlight=False)
@@ -65,10 +82,16 @@ def show(runs: Sequence[Run], paths: ReportPaths) -> None:
     unicode = console.encoding.startswith("utf")
     console.print(wide if fits and unicode else table(runs, console.width))
     console.print()
+    if groups := seed_groups(runs):
+        console.print(mean_table(runs, groups))
+        console.print()
     for run in runs:
         if run.cause is not None:
             console.print(Text(f"{run.name} {run.status}: {run.cause}"), soft_wrap=True)
-    for finding in findings(runs):
+    found = findings(runs)
+    for finding in found[:SHOWN]:
         style = {True: "green", False: "bold red", None: ""}[finding.holds]
         console.print(Text(finding.sentence(), style=style), soft_wrap=True)
+    if len(found) > SHOWN:
+        console.print(f"{len(found) - SHOWN} more findings on the page")
     print(*paths, sep="\n")

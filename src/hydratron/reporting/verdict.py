@@ -25,6 +25,7 @@ class Status(StrEnum):
     NOT_PREDICTED = "NOT PREDICTED"
     INCONCLUSIVE = "INCONCLUSIVE"
     NOT_RUN = "NOT RUN"
+    SMOKE = "SMOKE: nothing judged"
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,9 @@ class Verdict:
     method: str = ""
     details: tuple[str, ...] = ()
 
-    def not_run(self, reason: str) -> Verdict:
+    def unjudged(self, reason: str) -> Verdict:
         """The same numbers without a judgement."""
-        return replace(self, status=Status.NOT_RUN, details=(reason, *self.details))
+        return replace(self, status=Status.SMOKE, details=(reason, *self.details))
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, the claim's parts first; a number that is not finite is null."""

@@ -19,5 +19,5 @@ def write_report(runs: Sequence[Run], folders: Sequence[Path]) -> ReportPaths:
     write_text(paths.summary, summary(runs).to_csv(index=False))
     with replacing(paths.curves) as file:
         write_curves(runs, file)
-    write_text(paths.dashboard, page(runs, title_of(folders)))
+    write_text(paths.dashboard, page(runs, title_of(folders, runs)))
     return paths

@@ -137,7 +137,8 @@ def _tick(value: float, _: int | None = None) -> str:
 
 def _line(axes: Axes, line: Line, log: bool) -> None:
     """Values that the axis cannot show are left out."""
-    colour = COLOURS[line.colour % len(COLOURS)]
+    place = line.colour
+    colour = place if isinstance(place, str) else COLOURS[place % len(COLOURS)]
     shown = [i for i, y in enumerate(line.y) if math.isfinite(y) and (y > 0 or not log)]
     x, y = _taken(line.x, shown), _taken(line.y, shown)
     label = line.label or "_unnamed"

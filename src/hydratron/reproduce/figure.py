@@ -12,7 +12,7 @@ from hydratron.reporting.verdict import Verdict
 
 @dataclass(frozen=True)
 class Line:
-    """One curve; `colour` counts in the palette; `band` is (lows, highs) of the same length.
+    """One curve; `colour` counts in the palette or is `#rrggbb`; `band` is (lows, highs), as long.
 
     Points without a line when `marks` is set; an empty label stays out of the legend.
     """
@@ -20,7 +20,7 @@ class Line:
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    colour: int = 0
+    colour: int | str = 0
     dashed: bool = False
     marks: bool = False
     band: tuple[Sequence[float], Sequence[float]] | None = None

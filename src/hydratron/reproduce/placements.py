@@ -9,13 +9,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from hydratron.reporting.estimate import estimate
+from hydratron.reporting.palette import on_white
 from hydratron.reproduce.draw import number
 from hydratron.reproduce.figure import HeatMap, Line, Panel
 
 PLACEMENT, DEPTH, RATE = "model.layernorm.placement", "model.num_layers", "optim.lr"
 PLATEAU = "val/frequency_loss"
-COLOURS = {"pre": 0, "post": 1, "deepnorm": 2, "sandwich": 4}
-"""In the figures' palette."""
+PLACES = ("post", "pre", "deepnorm", "sandwich")
+COLOURS = dict(zip(PLACES, on_white(PLACES), strict=True))
 
 
 class Cell(NamedTuple):

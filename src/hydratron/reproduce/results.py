@@ -63,7 +63,7 @@ def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Anal
     analysis = analyse(artifact, profile, read_curves(folder / CURVES))
     verdicts = list(analysis.verdicts)
     if not profile.judged:
-        verdicts = [verdict.not_run(UNJUDGED) for verdict in verdicts]
+        verdicts = [verdict.unjudged(UNJUDGED) for verdict in verdicts]
     analysis = Analysis(analysis.figure, analysis.table, verdicts, analysis.notes)
     write_json(folder / VERDICT, _rounded(_verdict(artifact, profile, analysis)))
     table = analysis.table.to_csv(index=False, float_format="%.8g", lineterminator="\n")

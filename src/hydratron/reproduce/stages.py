@@ -11,8 +11,9 @@ from hydratron.config.cost import training_flops
 from hydratron.config.plan import plan
 from hydratron.config.planning import plan_overrides
 from hydratron.job import JobFolder
-from hydratron.launch.attempt import FINAL, all_finished
+from hydratron.launch.attempt import FINAL
 from hydratron.launch.provenance import hardware
+from hydratron.launch.settling import settle
 from hydratron.reproduce.catalog import PILOT, PLAN, TRAIN, Artifact, Profile, Stage
 from hydratron.reproduce.pilot import best_rates
 
@@ -88,10 +89,10 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
 
 def _sweep(verb: str, lines: tuple[str, ...]) -> Sweep:
     found = plan(plan_overrides(lines) if verb == PLAN else lines, multirun=True)
+    found, results = settle(found, verb)
     folders = tuple(found.job_folders(found.folder))
     configs = [job.config for job in found.jobs]
     work = [1.0 if verb == PLAN else training_flops(config) for config in configs]
-    results = all_finished(zip(configs, folders, strict=True), verb)
     left = [0.0 if result else amount for result, amount in zip(results, work, strict=True)]
     return Sweep(lines, folders, sum(work), sum(left), verb)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -57,7 +60,7 @@ class Loader:
             batch_size=None,
             num_workers=num_workers,
             collate_fn=_as_it_is,
-            worker_init_fn=_leave_signals_to_the_rank,
+            worker_init_fn=_belong_to_the_rank,
             generator=torch.Generator(),
         )
         self.task, self.waited = task, 0.0
@@ -80,10 +83,22 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _leave_signals_to_the_rank(worker: int) -> None:
-    """A rank that is told to stop still needs its batches until it has saved."""
+def _belong_to_the_rank(worker: int) -> None:
+    """A worker ends when its rank does, however that is, and not before.
+
+    A rank that is told to stop still needs its batches until it has saved.  Torch's own watch looks
+    at the parent process, which may be a server of processes that outlives every rank.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    rank = multiprocessing.parent_process()
+    assert rank is not None
+
+    def watch() -> None:
+        rank.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

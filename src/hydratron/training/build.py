@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hydratron.config.rules import initial_std
 from hydratron.config.schema import Config
 from hydratron.models.language import LanguageModel
 from hydratron.parallel.layers import Device
@@ -21,4 +22,4 @@ def build_network(
 
 def parameter_table(config: Config) -> ParamTable:
     """How the parameters of this network are split, drawn and decayed, whatever its vocabulary."""
-    return config.learning.task().parameters(config.model.shape(1), config.model.init_std)
+    return config.learning.task().parameters(config.model.shape(1), initial_std(config.model))

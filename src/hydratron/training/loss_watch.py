@@ -7,14 +7,19 @@ from collections import deque
 from statistics import median
 from typing import Any
 
+SHORT = 10  # steps
+
 
 class LossWatch:
     """Sees the loss of one step after the other, in nats.
 
-    A spike is a step, or several in a row, more than `spike_nats` above the median of the `window`
-    steps before it.  `diverged` says, once and for good, why the run counts as diverged: a loss
-    or gradient norm that is not finite, or a median of the last `window` steps more than
-    `diverged_nats` above the lowest such median before.  Before `window` steps neither is judged.
+    A spike is a step, or several in a row, more than `spike_nats` above the median of the ten steps
+    before it, or of the `window` where that is lower: while the loss falls the ten are closer to
+    it, and a long spike has not yet raised the window's.  It is judged once ten steps are there.
+
+    `diverged` says, once and for good, why the run counts as diverged: a loss or gradient norm that
+    is not finite, or a median of the last `window` steps more than `diverged_nats` above the lowest
+    such median before, which the first `window` steps do not have.
     """
 
     def __init__(self, window: int, spike_nats: float, diverged_nats: float) -> None:
@@ -32,8 +37,9 @@ class LossWatch:
         if broken or not math.isfinite(loss):
             self.diverged = f"{broken or f'the loss is {loss}'} in step {step}"
             return
-        if len(self._recent) == self.window:
-            above = loss > median(self._recent) + self.spike_nats
+        last = [*self._recent][-SHORT:]
+        if len(last) == min(SHORT, self.window):
+            above = loss > min(median(last), median(self._recent)) + self.spike_nats
             self.spikes += above and not self._in_spike
             self._in_spike = above
         self._recent.append(loss)

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
 from hydratron.config.cost import flops_per_token
+from hydratron.config.rules import logging_interval
 from hydratron.training.loss_watch import LossWatch
 from hydratron.training.module import LanguageModule
 from hydratron.training.precision import TYPES
@@ -29,7 +30,7 @@ class MetricsWriter:
         self.path, self.loggers = path, list(loggers)
 
     def write(self, row: dict[str, Any]) -> None:
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             content = {key: finite(value) for key, value in row.items()}
             file.write(json.dumps(content, allow_nan=False) + "\n")
         for logger in list(self.loggers):
@@ -86,7 +87,7 @@ class MetricsLog(Callback):
         assert isinstance(pl_module, LanguageModule)
         options, step, result = pl_module.config.trainer, pl_module.number, pl_module.result
         self.watch.see(step, result.loss, result.broken)
-        due = step % options.log_every_n_steps == 0 or step in (1, options.max_steps)
+        due = step % logging_interval(options) == 0 or step in (1, options.max_steps)
         if due or result.broken:
             self.write(pl_module, step, self._training_row(pl_module, step))
 

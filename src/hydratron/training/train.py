@@ -15,9 +15,11 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
 from hydratron.config.load import to_yaml
+from hydratron.config.rules import validation_interval
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, open_corpus
 from hydratron.data.manifest import TOKENIZER
+from hydratron.data.place import tokens_of
 from hydratron.job import JobFolder
 from hydratron.training.batches import dead_workers_named
 from hydratron.training.build import parameter_table
@@ -28,7 +30,7 @@ from hydratron.training.module import LanguageModule
 from hydratron.training.saving import CheckpointEvery
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
-from hydratron.training.wandb_run import finish, wandb_logger
+from hydratron.training.wandb_run import finish, wandb_logger, wandb_of
 
 
 class Ending(Callback):
@@ -68,16 +70,15 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     # Lightning 2.6.6 asks torch 2.13 in a way that torch deprecates.
     warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
     torch.set_float32_matmul_precision(config.trainer.matmul_precision)
-    assert config.data.prepared is not None
     signals = StopSignals()
-    module = LanguageModule(config, open_corpus(config.data.prepared), signals)
+    module = LanguageModule(config, open_corpus(tokens_of(config.data, folder.path)), signals)
     first = dist.get_rank() == 0
     logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []
     rule = config.stability
     watch = LossWatch(rule.window, rule.spike_nats, rule.diverged_nats)
     metrics = MetricsLog(MetricsWriter(folder.metrics, loggers) if first else None, watch)
-    ending = Ending(watch, config.trainer.val_every_n_steps)
+    ending = Ending(watch, validation_interval(config.trainer))
     status = "failed"
     try:
         callbacks = [signals, metrics, ending, CheckpointEvery(folder, config, metrics)]
@@ -100,6 +101,8 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
         **{key: finite(value) for key, value in metrics.last.items()},
         "seconds": round(metrics.seconds(), 3),
         "parameters": module.parameter_count(),
+        # Written by the first rank before the first step.
+        **({"wandb": run} if (run := wandb_of(config, folder)) else {}),
     }
 
 
@@ -121,11 +124,11 @@ def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -
     )
     return pl.Trainer(
         strategy=strategy,
-        accelerator=options.accelerator,
+        accelerator="gpu" if dist.get_backend() == "nccl" else "cpu",
         devices=parallel.world_size // config.launch.nodes,
         num_nodes=config.launch.nodes,
         max_steps=options.max_steps,
-        val_check_interval=options.val_every_n_steps,
+        val_check_interval=validation_interval(options),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

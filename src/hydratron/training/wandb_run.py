@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import Logger
 
+from hydratron.config.planning import SECTIONS
 from hydratron.config.schema import Config
-from hydratron.job import JobFolder
+from hydratron.job import JobFolder, read_json, write_json
 
 
 def wandb_logger(config: Config, folder: JobFolder) -> Logger | None:
     """The run of this job, group = sweep, job type = variant; x axis `tokens`.
 
+    A job that was cut goes on as the run that it was: `wandb.json` in its folder keeps the id, with
+    the address, which an offline run has not, and the folder of the run's files.  Rows between the
+    last checkpoint and the cut are logged again.  Offline each attempt has files of its own, which
+    `wandb sync` uploads as one run.
     Online without an answer it goes on offline; without W&B at all it gives None.  Both are said in
     one warning.
     """
@@ -28,6 +36,16 @@ def wandb_logger(config: Config, folder: JobFolder) -> Logger | None:
         return _start(config, folder, offline=True)
     except Exception:
         return None
+
+
+def wandb_of(config: Config, folder: JobFolder) -> dict[str, Any] | None:
+    """Id, address and files of the job's run; None without one."""
+    return read_json(folder.wandb) if config.logger.kind == "wandb" else None
+
+
+def used(config: Config) -> dict[str, Any]:
+    """The options of the job, without those of the machine that only a plan is made for."""
+    return {name: value for name, value in asdict(config).items() if name not in SECTIONS}
 
 
 def finish(logger: Logger | None, failed: bool) -> None:
@@ -45,20 +63,25 @@ def _start(config: Config, folder: JobFolder, offline: bool) -> Logger:
     from lightning.pytorch.loggers import WandbLogger
 
     options = config.logger
+    earlier = read_json(folder.wandb) or {}
     Path(options.save_dir).mkdir(parents=True, exist_ok=True)
     logger = WandbLogger(
         project=options.project,
         entity=options.entity,
         name=folder.name,
+        id=earlier.get("id") or secrets.token_hex(4),
         group=folder.sweep,
         job_type=config.variant,
         tags=[config.model.name, config.parallel.label, *options.tags],
-        config=asdict(config),
+        config=used(config),
         save_dir=options.save_dir,
         offline=offline,
         settings=wandb.Settings(
             console="off", x_disable_stats=True, silent=True, init_timeout=20, disable_git=True
         ),
     )
-    logger.experiment.define_metric("*", step_metric="tokens")
+    run = logger.experiment
+    run.define_metric("*", step_metric="tokens")
+    files = os.path.relpath(Path(run.dir).parent, folder.path)
+    write_json(folder.wandb, {"id": run.id, "url": run.url or None, "files": files})
     return logger

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from hydratron.config.keys import carries, marked
 from hydratron.reporting.curves import WINDOWS, logged
-from hydratron.reporting.differences import varying
+from hydratron.reporting.differences import SEED, varying
 from hydratron.reporting.metrics import RANKED, ROWS, Metric
 from hydratron.reporting.records import Run
-from hydratron.reporting.seeds import SEED, seed_groups
+from hydratron.reporting.seeds import seed_groups
 from hydratron.reporting.tables import results
 
 with warnings.catch_warnings():
@@ -33,7 +33,8 @@ def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.
 
     A section per x axis, and one with logarithmic y. Where a configuration was run under several
     seeds, runs are grouped by what else differs: W&B draws the mean and the band from the least
-    to the largest value, over all runs of a group (the page leaves broken ones out). The filter
+    to the largest value, over all runs of a group (the page has the 95 % interval of the mean, and
+    leaves broken ones out). The filter
     takes all runs of the sweeps, jobs that start later too.
     """
     shown = logged(runs)

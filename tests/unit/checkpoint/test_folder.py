@@ -16,6 +16,7 @@ from torch.optim import Adafactor
 from hydratron.checkpoint.folder import load, save
 from hydratron.checkpoint.participants import OptimizerState
 from hydratron.errors import HydratronError
+from tests.helpers.disk import full_disk
 from tests.helpers.participants import TABLE, Run
 from tests.helpers.ranks import run_ranks
 from tests.unit.checkpoint.test_hostile import sign
@@ -43,6 +44,7 @@ def refused(function: Callable[..., Any], *args: Any) -> str:
 
 def run_all(rank: int, ranks: int, folder: Path) -> None:
     saving(folder / "saving")
+    a_full_disk(folder / "full")
     flushing(folder / "flushing")
     loading(folder / "step_00000001")
     optimizers(folder / "optimizer")
@@ -55,6 +57,15 @@ def saving(path: Path) -> None:
         assert message.startswith("mine: deep: neither tensor nor JSON")
     assert "no / in its name" in refused(save, path, {"a/b": Holder()}, 1, {})
     assert not any(path.parent.iterdir())
+
+
+def a_full_disk(path: Path) -> None:
+    path.mkdir()
+    with full_disk():
+        message = refused(save, path / "step_00000001", {"mine": Holder(t=torch.ones(9999))}, 1, {})
+    assert message.endswith("rank 0: OSError: [Errno 27] File too large")
+    assert not any(path.iterdir())
+    path.rmdir()
 
 
 def flushing(path: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from hydratron.cli.completion import of_reproduce
 from hydratron.config.completion import complete, script
 
 FLAGS = {"train": ["--cfg", "--help", "--multirun"], "report": ["--help"], "completion": []}
+WORDS = {"completion": lambda typed: ["bash", "fish", "zsh"], "reproduce": of_reproduce}
 
 
 @pytest.mark.parametrize(
@@ -42,10 +44,14 @@ FLAGS = {"train": ["--cfg", "--help", "--multirun"], "report": ["--help"], "comp
         ("hydratron train clus", []),
         ("hydratron train plan.numerics=o", []),
         ("hydratron nothing ", []),
+        ("hydratron reproduce fig6", ["fig6_gpt_scaling"]),
+        ("hydratron reproduce --profile sm", ["smoke", "small"]),
+        ("hydratron reproduce fig6 --profile s", ["smoke", "small"]),
+        ("hydratron reproduce no_such --profile ", []),
     ],
 )
 def test_answers(line: str, expected: list[str]) -> None:
-    assert complete(line, FLAGS) == expected
+    assert complete(line, FLAGS, WORDS) == expected
 
 
 def test_files_are_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

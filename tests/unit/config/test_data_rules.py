@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,11 @@ BAD = [
     ({"source": "blend"}, PREPARED, "data.paths=[]: data=blend needs its sets"),
     (BLEND | {"weights": [1.0]}, PREPARED, "data.weights=[1.0]: one for each of the 2 data.paths"),
     (BLEND | {"weights": [1.0, 0.0]}, PREPARED, "data.weights=[1.0, 0.0]: every weight must be"),
+    (BLEND | {"weights": [1.0, -1.0]}, PREPARED, "data.weights=[1.0, -1.0]: every weight must"),
+    (BLEND | {"weights": [1e308] * 2}, PREPARED, "data.weights=[1e+308, 1e+308]: every weight"),
+    (BLEND | {"weights": [5e-324, 1e9]}, PREPARED, "data.weights=[5e-324, 1000000000.0]: every"),
+    (BLEND | {"weights": [math.nan, 1.0]}, PREPARED, "data.weights=[nan, 1.0]: every weight must"),
+    (BLEND | {"weights": [math.inf, 1.0]}, PREPARED, "data.weights=[inf, 1.0]: every weight must"),
     ({"weights": [1.0]}, {}, "data.weights=[1.0]: is read with data=blend only"),
     ({"paths": ["a"]}, {}, "data.paths=['a']: is read with data=blend only"),
     ({}, PREPARED, "tokenizer.kind=prepared: data=sotu is text: bpe, wordpiece, gpt2 or bert"),
@@ -41,6 +47,7 @@ BAD = [
         "tokenizer.path=null: tokenizer=gpt2 needs a folder with encoder.json and vocab.bpe, "
         "or a tokenizer.json",
     ),
+    ({}, {"eod": "</s>"}, "tokenizer.eod=</s>: is read with tokenizer=gpt2 or tokenizer=bert"),
     ({}, {"path": "."}, "tokenizer.path=.: is read with tokenizer=gpt2 or tokenizer=bert only"),
 ]
 

@@ -17,8 +17,10 @@ def test_bookkeeping_is_declared_for_whole_sections_and_single_options() -> None
     for section in ("logger.", "launch.", "checkpoint."):
         assert {key for key in options() if key.startswith(section)} <= {*found}
     single = {key for key in found if key.split(".")[0] not in ("logger", "launch", "checkpoint")}
-    assert single == {"data.cache_dir", "data.prepared", "resume"}
-    assert {key.split(".")[0] for key in marked("distinct")} == {"checkpoint", "resume"}
+    intervals = {"trainer.log_every_n_steps", "trainer.val_every_n_steps"}
+    assert single == {"data.cache_dir", "data.prepared", "resume", *intervals}
+    distinct = {key for key in marked("distinct") if not key.startswith("checkpoint.")}
+    assert distinct == {"resume", *intervals}
 
 
 def test_the_degree_is_its_axes_and_what_goes_with_them() -> None:

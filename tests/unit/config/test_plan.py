@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.config.plan import Command, default_choices, jobs, plan
+from hydratron.config.command import Command
+from hydratron.config.plan import default_choices, jobs, plan
 from hydratron.errors import HydratronError
 from hydratron.job import VALID_NAME
 
@@ -42,7 +43,8 @@ def test_a_single_run_is_a_sweep_of_one() -> None:
     assert planned.fresh
     assert not planned.multirun
     assert planned.job_folders(Path("a")) == [Path("a/000_gpt_nano-single-pre-s1234")]
-    assert planned.arguments([], Path("a")) == ["hydra.run.dir='a/000_gpt_nano-single-pre-s1234'"]
+    place = "hydra.run.dir='a/000_gpt_nano-single-pre-s1234'"
+    assert planned.arguments([], Path("a")) == ["hydra.mode=RUN", place]
 
 
 def test_a_sweep_is_the_product_in_hydras_order() -> None:
@@ -55,10 +57,11 @@ def test_a_sweep_is_the_product_in_hydras_order() -> None:
     ]
     assert planned.jobs[3].overrides == ["model=gpt_nano", "seed=2", "layernorm=post"]
     assert planned.jobs[3].config.model.hidden_size == 192
-    assert planned.arguments(["seed=1,2"], Path("a b")) == [
-        "--multirun",
-        "seed=1,2",
-        "hydra.sweep.dir='a b'",
+    arguments = planned.arguments(["seed=1,2"], Path("a b"))
+    assert (arguments[:2], arguments[-1]) == (["--multirun", "seed=1,2"], "hydra.sweep.dir='a b'")
+    assert planned.sweep()[3] == [
+        *("model=gpt_nano", "seed=2", "layernorm=post"),
+        "hydra.sweep.subdir='003_gpt_nano-single-post-s2'",
     ]
 
 
@@ -80,14 +83,14 @@ def test_the_demo_sweeps_with_and_without_the_flag(multirun: bool) -> None:
 
 
 def test_the_command_line_wins_over_an_experiment() -> None:
-    planned = plan(["experiment=demo", "model=gpt_mini", "trainer.max_steps=50", "seed=range(0,2)"])
+    planned = plan(["experiment=demo", "model=gpt_mini", "trainer.max_steps=60", "seed=range(0,2)"])
     assert [job.name.partition("_")[2] for job in planned.jobs] == [
         "gpt_mini-single-pre-s0",
         "gpt_mini-single-pre-s1",
         "gpt_mini-tp2-pre-s0",
         "gpt_mini-tp2-pre-s1",
     ]
-    assert {job.config.trainer.max_steps for job in planned.jobs} == {50}
+    assert {job.config.trainer.max_steps for job in planned.jobs} == {60}
 
 
 def test_names_are_safe_and_distinct() -> None:
@@ -107,13 +110,19 @@ def test_hydras_folders_are_honoured() -> None:
     own = plan(["hydra.run.dir=here/it is"])
     assert (own.folder, own.own_folder, own.fresh) == (Path("here/it is"), True, False)
     assert own.job_folders(own.folder) == [Path("here/it is")]
-    assert own.arguments([], own.folder) == ["hydra.run.dir='here/it is'"]
+    assert own.place(own.folder) == "hydra.run.dir='here/it is'"
     sweep = plan(["hydra.sweep.dir=there/${model.name}"], multirun=True)
     assert (sweep.folder, sweep.fresh) == (Path("there/gpt_nano"), False)
     mine = plan(["hydra.sweep.subdir=s${seed}", "seed=3,4"], multirun=True)
     assert _names(mine) == ["s3", "s4"]
     chosen = plan(["hydra.run.dir=o/${hydra:runtime.choices.model}"])
     assert chosen.folder == Path("o/gpt_nano")
+
+
+def test_home_is_where_the_shell_would_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert plan(["hydra.run.dir='~/one'"]).folder == Path("/home/me/one")
+    assert plan(["hydra.sweep.dir='~/all'"], multirun=True).folder == Path("/home/me/all")
 
 
 def test_a_quote_in_a_folder_survives() -> None:
@@ -125,6 +134,24 @@ def test_a_quote_in_a_folder_survives() -> None:
 def test_a_sweep_needs_the_flag() -> None:
     assert _refusal("seed=1,2") == "seed=1,2: several values: add -m to sweep"
     assert "hydra's own keys cannot be swept" in _refusal("hydra.sweep.dir=a,b", multirun=True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "multirun", "answer"),
+    [
+        (["hydra.run.dir=a", "seed=1,2"], True, "hydra.run.dir=a: the jobs of a sweep go to hydra"),
+        (["hydra.sweep.dir=a"], False, "hydra.sweep.dir=a: a single job goes to hydra.run.dir="),
+        (
+            ["experiment=demo", "hydra.run.dir=a", "seed=1,2"],
+            False,
+            "seed=1,2: several values: add",
+        ),
+    ],
+)
+def test_a_folder_that_would_not_be_used_is_refused(
+    lines: list[str], multirun: bool, answer: str
+) -> None:
+    assert _refusal(*lines, multirun=multirun).startswith(answer)
 
 
 def test_jobs_need_folders_of_their_own() -> None:
@@ -149,6 +176,11 @@ def test_problems_of_all_jobs_are_named_once() -> None:
         ("trainer.max_steps=${trainer.foo}", "trainer.max_steps: Interpolation key 'trainer.foo'"),
         ("trainer.max_steps=${model.name}", "could not be converted to Integer"),
         ("trainer.max_steps=${oops:1}", "oops"),
+        (
+            "+hydra.sweeper.params.seed='1,2'",
+            "+hydra.sweeper.params.seed='1,2': what is null takes",
+        ),
+        ("hydra.sweeper.params={seed: '1,2'}", "hydra.sweeper.params={seed: '1,2'}: what is null"),
     ],
 )
 def test_what_hydra_says_is_one_line(line: str, answer: str) -> None:
@@ -192,7 +224,10 @@ def test_only_the_base_of_an_open_ended_sweep_is_known(monkeypatch: pytest.Monke
     monkeypatch.setattr("hydratron.config.plan.BASIC", "another")
     planned = plan(["seed=1,2", "optim.lr=interval(1e-4,1e-2)", "model=gpt_pico"], multirun=True)
     assert planned.open_ended
-    assert _names(planned) == ["000_gpt_pico-single-pre-s1234"]
+    assert len(planned.jobs) == 1
+    assert planned.sweep() == []
+    subdir = "hydra.sweep.subdir='${hydratron_job:seed,optim.lr}'"
+    assert planned.arguments([], Path("a")) == ["--multirun", subdir, "hydra.sweep.dir='a'"]
 
 
 def test_default_choices() -> None:

@@ -87,8 +87,8 @@ def test_a_sweep_may_resume(parent: Path) -> None:
     planned = jobs([f"resume='{parent}'", "optim.lr=1e-3,2e-3"], multirun=True)
     assert [job.config.optim.lr for job in planned] == [1e-3, 2e-3]
     assert [job.name for job in planned] == [
-        "000_gpt_pico-single-post-s7",
-        "001_gpt_pico-single-post-s7",
+        "000_gpt_pico-single-post-lr0.001-s7",
+        "001_gpt_pico-single-post-lr0.002-s7",
     ]
     assert {job.config.optim.weight_decay for job in planned} == {0.5}
 

@@ -13,7 +13,7 @@ import pytest
 
 from hydratron.config.plan import plan
 from hydratron.config.schema import Config
-from hydratron.config.task import Task, run, show
+from hydratron.config.task import Task, run, run_planned, show
 
 FAILING_SEED = 2
 
@@ -41,8 +41,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _sweep(recorder: Recorder, *overrides: str) -> int:
-    planned = plan(overrides, multirun=True)
-    return run(Task(recorder), planned.arguments(overrides, Path("out")))
+    return run_planned(recorder, plan(overrides, multirun=True), overrides, Path("out"))
 
 
 def test_hydra_runs_what_was_planned(tmp_path: Path) -> None:
@@ -56,10 +55,58 @@ def test_hydra_runs_what_was_planned(tmp_path: Path) -> None:
     assert [call[3] for call in recorder.calls] == [0, 1]
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("seed=shuffle(range(1,9))", "model=glob([gpt_n*,gpt_p*])"),
+        ("experiment=demo", "optim.lr=choice(1e-3,2e-3)", "++seed=sort(3,1,reverse=true)"),
+        ("parallel=tp2,single", "logger.project='a=b, c',d", "hydra.sweeper.max_batch_size=3"),
+        ("seed=tag(mine,range(2,8,3))", "hydra.sweep.subdir='${hydra:job.num} ${model.name}'"),
+    ],
+)
+def test_the_list_that_was_planned_is_the_list_that_runs(
+    overrides: tuple[str, ...], tmp_path: Path
+) -> None:
+    planned, recorder = plan(overrides, multirun=True), Recorder()
+    assert run_planned(recorder, planned, overrides, Path("out")) == 0
+    assert [call[0] for call in recorder.calls] == [job.config for job in planned.jobs]
+    assert [call[1] for call in recorder.calls] == planned.job_folders(tmp_path / "out")
+    assert [call[3] for call in recorder.calls] == [*range(len(planned.jobs))]
+    made = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert made == sorted([*(job.name for job in planned.jobs), "multirun.yaml"])
+
+
+def test_a_file_that_is_edited_during_a_sweep_changes_no_job_of_it(tmp_path: Path) -> None:
+    own = tmp_path / "own" / "model" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    text = "name: mine\nnum_layers: 2\nhidden_size: 32\nnum_attention_heads: 2\nseq_length: 16\n"
+    own.write_text(text)
+
+    class Editor(Recorder):
+        def __call__(
+            self, config: Config, folder: Path, overrides: list[str], number: int
+        ) -> dict[str, Any]:
+            own.write_text(text.replace("num_layers: 2", "num_layers: 3"))
+            return super().__call__(config, folder, overrides, number)
+
+    recorder = Editor()
+    assert _sweep(recorder, f"hydra.searchpath=[{own.parents[1]}]", "model=mine", "seed=1,2") == 0
+    assert [config.model.num_layers for config, *_ in recorder.calls] == [2, 2]
+
+
+def test_a_job_folder_that_is_named_makes_an_experiment_a_single_job(tmp_path: Path) -> None:
+    overrides, recorder = ["experiment=demo", "model=gpt_pico", "hydra.run.dir=mine"], Recorder()
+    planned = plan(overrides)
+    assert run_planned(recorder, planned, overrides, planned.folder) == 0
+    ((config, folder, _, _),) = recorder.calls
+    assert (config.variant, config.tokenizer.vocab_size) == ("gpt_pico-single-pre", 1024)
+    assert folder == tmp_path / "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
 def test_a_single_run_gets_its_folder(tmp_path: Path) -> None:
     recorder = Recorder()
-    planned = plan(["seed=3"])
-    assert run(Task(recorder), planned.arguments(["seed=3"], Path("out"))) == 0
+    assert run_planned(recorder, plan(["seed=3"]), ["seed=3"], Path("out")) == 0
     config, folder, overrides, number = recorder.calls[0]
     assert (config.seed, overrides, number) == (3, ["seed=3"], 0)
     assert folder == tmp_path / "out" / "000_gpt_nano-single-pre-s3"
@@ -67,8 +114,8 @@ def test_a_single_run_gets_its_folder(tmp_path: Path) -> None:
 
 
 def test_the_demo_runs_as_a_sweep_without_the_flag() -> None:
-    recorder = Recorder()
-    assert run(Task(recorder), ["experiment=demo", "model=gpt_pico", "hydra.sweep.dir=out"]) == 0
+    recorder, overrides = Recorder(), ["experiment=demo", "model=gpt_pico"]
+    assert run_planned(recorder, plan(overrides), overrides, Path("out")) == 0
     variants = [call[0].variant for call in recorder.calls]
     assert variants == ["gpt_pico-single-pre", "gpt_pico-tp2-pre"]
 
@@ -140,5 +187,5 @@ def test_launchers_may_pickle_the_task() -> None:
 
 
 def test_show_prints_hydras_own_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    assert show("hydra", ["seed=3"]) == 0
+    assert show(["--cfg", "hydra"], ["seed=3"]) == 0
     assert "- seed=3" in capsys.readouterr().out

@@ -21,7 +21,6 @@ def test_the_folder_appears_at_the_end(tmp_path: Path) -> None:
         (building / "x").write_text("new")
         assert not folder.exists()
     assert (folder / "x").read_text() == "new"
-    assert folder.stat().st_mode & 0o777 == 0o755
     assert visible(tmp_path) == ["a.b"]
 
 

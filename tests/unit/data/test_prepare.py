@@ -193,6 +193,29 @@ def test_gpt2_tokens(data: DataConfig, gpt2_folder: Path, tmp_path: Path) -> Non
     assert IndexedDataset(folder / "validation")[0].tolist() == [290, 262, 886, 50256]
 
 
+def test_a_tokenizer_of_another_end(data: DataConfig, bpe: TokenizerConfig, tmp_path: Path) -> None:
+    made = (prepare(data, bpe, progress=False) / "tokenizer.json").read_text(encoding="utf-8")
+    path = tmp_path / "other.json"
+    path.write_text(made.replace("<|endoftext|>", "<END>"), encoding="utf-8")
+    config = TokenizerConfig(kind="gpt2", path=str(path))
+    with pytest.raises(DataError, match=r"tokenizer.path=.* has none of .*by tokenizer\.eod"):
+        prepare(data, config, progress=False)
+    config.eod = "<END>"
+    corpus = open_corpus(prepare(data, config, progress=False))
+    (train,) = corpus.splits["train"]
+    assert (corpus.eod, int(train.dataset[0][-1])) == (299, 299)
+
+
+def test_what_is_not_read_is_told(data: DataConfig, bpe: TokenizerConfig, tmp_path: Path) -> None:
+    (tmp_path / "notes.md").write_text("x")
+    data.path = str(tmp_path)
+    told: list[str] = []
+    for _ in range(2):
+        prepare(data, bpe, progress=False, tell=told.append)
+    assert told[0].startswith(f"{tmp_path}: left out: 1 file other than .txt, .jsonl or .parquet")
+    assert len(told) == 2
+
+
 def test_a_wrong_tokenizer_path_comes_before_any_folder(data: DataConfig) -> None:
     with pytest.raises(DataError, match=r"tokenizer.path=null"):
         prepare(data, TokenizerConfig(kind="gpt2"), progress=False)

@@ -131,6 +131,17 @@ def test_an_empty_split_is_refused(tmp_path: Path, folder: Path) -> None:
     assert refused(indexed(tmp_path, small, "969,30,1"), PREPARED) == f"{expected}; e.g. 90/10/0"
 
 
+@pytest.mark.parametrize("weights", [(), (1.0, 1.0)])
+def test_a_set_without_tokens_is_refused(
+    tmp_path: Path, folder: Path, weights: tuple[float, ...]
+) -> None:
+    empty = prepared_folder(tmp_path / "b", {"text_document": [[[]]] * 20}, 300)
+    answer = refused(blend(tmp_path, folder, empty, weights=weights), PREPARED)
+    assert answer == (
+        f"data.paths={empty}: its train documents have no tokens; leave it out or change data.split"
+    )
+
+
 def test_sentences_and_documents_are_not_confused(tmp_path: Path, folder: Path) -> None:
     pairs = [[range(3), range(4)] for _ in range(20)]
     sentences = prepared_folder(tmp_path / "s", {"text_sentence": pairs}, 300, level="sentence")

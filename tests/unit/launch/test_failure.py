@@ -40,6 +40,19 @@ def test_an_exception_is_described(job: JobFolder) -> None:
     assert sorted(path.name for path in job.path.iterdir()) == ["failure.json", "metrics.jsonl"]
 
 
+def test_the_first_cause_stays_without_hard_links(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    assert failure.raised(job, 1, ValueError("first"))
+    assert not failure.raised(job, 0, ValueError("second"))
+    assert recorded(job) == (1, "ValueError", "first")
+    assert [path.name for path in job.path.iterdir()] == ["failure.json"]
+
+
 def test_the_first_cause_stays(job: JobFolder) -> None:
     failure.raised(job, 1, ValueError("first"))
     assert not failure.raised(job, 0, RuntimeError(PEER))

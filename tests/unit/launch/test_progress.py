@@ -5,14 +5,17 @@ from __future__ import annotations
 import io
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from hydratron.config.schema import Config, TrainerConfig
+from hydratron.config.schema import Config, LaunchConfig
+from hydratron.config.trainer import TrainerConfig
 from hydratron.job import JobFolder
-from hydratron.launch.progress import Display, Position, cause, duration, end_line, say
+from hydratron.launch.lines import duration
+from hydratron.launch.progress import Display, Position, cause, end_line, say
 from tests.helpers.jobs import write_rows
 from tests.helpers.trains import log
 
@@ -74,6 +77,32 @@ def test_without_a_terminal_only_the_first_job_is_announced(tmp_path: Path) -> N
         with Display(CONFIG, JobFolder(tmp_path / "a"), position, Console(file=out)) as display:
             display.update()
     assert out.getvalue() == "[1/2] a: starting the ranks\n"
+
+
+@pytest.mark.parametrize(("host", "expected"), [(0, ["a: step 20/40"]), (1, [])])
+def test_without_a_terminal_the_first_host_tells_lines(
+    host: int, expected: list[str], tmp_path: Path
+) -> None:
+    out, folder = io.StringIO(), JobFolder(tmp_path / "a")
+    config = replace(CONFIG, launch=LaunchConfig(kind="torchrun", nodes=2, node_rank=host))
+    position = Position(1, 1, time.time(), (1.0,))
+    with Display(config, folder, position, Console(file=out)) as display:
+        write_rows(folder, 10, 20)
+        display.update()
+        display.update()
+    assert out.getvalue().splitlines()[1:] == expected
+
+
+def test_a_single_job_on_a_terminal_has_its_time_left(tmp_path: Path) -> None:
+    out, folder = io.StringIO(), JobFolder(tmp_path)
+    console = Console(file=out, force_terminal=True, width=120)
+    position = Position(1, 1, time.time(), (1.0,))
+    folder.metrics.write_text('{"step": 10, "seconds": 5.0}\n')
+    with Display(CONFIG, folder, position, console) as display:
+        for row in ('{"step": 20, "seconds": 10.0}', '{"step": 30, "seconds": 40.0}'):
+            folder.metrics.write_text(f"{row}\n")
+            display.update()
+    assert "step 30/40  about 30 s left" in out.getvalue()
 
 
 def test_a_terminal_shows_step_loss_and_speed(tmp_path: Path) -> None:

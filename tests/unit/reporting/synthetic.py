@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from hydratron.config.model import ModelConfig
-from hydratron.config.schema import Config, OptimConfig, ParallelConfig, TrainerConfig
+from hydratron.config.schema import Config, OptimConfig, ParallelConfig
+from hydratron.config.trainer import TrainerConfig
 
 PICO = ModelConfig(name="gpt_pico", num_layers=2, hidden_size=128, init_std=0.057)
 NANO = ModelConfig(name="gpt_nano", num_layers=4, hidden_size=192, init_std=0.046)

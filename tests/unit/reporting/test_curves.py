@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from hydratron.config.model import ModelConfig
 from hydratron.job import flatten
 from hydratron.reporting.curves import curves, decimate, rounded, smooth
+from hydratron.reporting.estimate import estimate
+from hydratron.reporting.metrics import ROWS
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import seed_groups
 from tests.unit.reporting.synthetic import PICO, config
@@ -102,24 +104,34 @@ def seeded(seed: int, values: list[float], status: str = "completed") -> Run:
     return Run(Path(f"s{seed}"), settings, rows=rows, result={"status": status})
 
 
-def test_a_mean_has_a_band_from_the_least_to_the_largest() -> None:
+def test_a_mean_has_the_interval_of_the_tables_as_its_band() -> None:
     runs = [seeded(1, [5.0, 4.0, 3.0]), seeded(2, [7.0, 4.0, 2.0, 1.0]), seeded(3, [9.0], "failed")]
     mean = curves(runs, seed_groups(runs))[-1]
     assert mean["group"] == 0
     # The step that one run has not reached is left out, and so is the run that failed.
     assert mean["step"] == [1, 2, 3]
     assert mean["y"] == [6, 4, 2.5]
-    assert mean["low"] == [5, 4, 2]
-    assert mean["high"] == [7, 4, 3]
+    for values, low, high in zip(([5, 7], [4, 4], [3, 2]), mean["low"], mean["high"], strict=True):
+        assert (low, high) == pytest.approx(estimate(values).interval)
 
 
 def test_a_long_mean_keeps_the_extremes_of_its_band() -> None:
-    low, high = [1.0] * 5000, [2.0] * 5000
-    low[1234], high[4321] = -3.0, 9.0
-    runs = [seeded(1, low), seeded(2, high)]
+    first, second = [1.0] * 5000, [2.0] * 5000
+    first[1234], second[4321] = -3.0, 9.0
+    runs = [seeded(1, first), seeded(2, second)]
     mean = curves(runs, seed_groups(runs))[-1]
     assert len(mean["y"]) <= 400
-    assert (min(mean["low"]), max(mean["high"])) == (-3, 9)
+    assert {1235, 4322} <= set(mean["step"])
+
+
+def test_speed_and_memory_have_no_band_and_memory_is_in_gib() -> None:
+    runs = [seeded(1, [5.0]), seeded(2, [6.0])]
+    for run in runs:
+        run.rows[0]["perf/memory_bytes"] = 3 * 2**29
+    memory = curves(runs, seed_groups(runs))[-1]
+    assert (memory["metric"], memory["y"]) == ("perf/memory_bytes", [1.5])
+    assert "low" not in memory
+    assert ROWS["perf/memory_bytes"].format.text(3 * 2**29) == "1.5 GiB"
 
 
 def test_many_curves_share_the_points() -> None:

@@ -61,7 +61,7 @@ def test_table_findings_provenance_and_failure_are_on_the_page(tmp_path: Path) -
     assert "0123456789abcdef0123456789abcdef01234567" in html
     assert "torch 2.13.0" in html
     assert "cpu 2 cores" in html
-    assert html.count('<td class="number best">') == 1
+    assert html.count('<td class="number best"') == 1
     assert "optim.weight_decay" in html
 
 
@@ -75,7 +75,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert len(re.findall(r"<script[ >]", html)) == 3
     assert "<img" not in visible(html)
     assert "{{plotly}}" in visible(html)
-    assert any(HOSTILE in label for label in data_of(html)["colourings"][0]["labels"])
+    assert any(HOSTILE in label for label in data_of(html)["legends"][0]["labels"])
 
 
 def test_embedded_json_is_the_same_object_and_has_no_markup() -> None:
@@ -138,9 +138,14 @@ def test_provenance_says_each_value_once_and_many_as_a_range(tmp_path: Path) -> 
     assert "<dt>parent</dt>" not in html
 
 
-def test_the_title_counts_the_folders() -> None:
-    assert title_of([Path("outputs/scaling")]) == "scaling"
-    assert title_of([Path("a"), Path("b"), Path("c")]) == "a and 2 more"
+def test_the_title_counts_the_folders_and_says_what_a_single_job_trained(tmp_path: Path) -> None:
+    assert title_of([Path("outputs/scaling")], []) == "scaling"
+    assert title_of([Path("a"), Path("b"), Path("c")], []) == "a and 2 more"
+    job = write_job(tmp_path / "2026-01-01_12-00-00", config(tp=2, seed=7))
+    paths = report([job])
+    html = visible(paths.dashboard.read_text())
+    assert "<h1>gpt_pico, tp2, pre-LN, lr 0.001, 400 steps, seed 7</h1>" in html
+    assert "1 run: 1 completed; 2026-01-01_12-00-00" in html
 
 
 def test_twelve_jobs_one_failed_and_one_diverged_read_as_they_are(tmp_path: Path) -> None:
@@ -159,8 +164,37 @@ def test_twelve_jobs_one_failed_and_one_diverged_read_as_they_are(tmp_path: Path
         [6, 7, 8],
         [9, 11],
     ]
-    assert "<option>optim.lr</option><option>seed</option>" in shown.replace("\n", "")
+    assert re.findall('<option value="(\\w+)">', shown)[:7] == [
+        *("model", "lr", "seed", "none", "model", "lr", "seed"),
+    ]
+    assert (data["colour"], data["dash"]) == ("model", "lr")
     assert '<fieldset id="seeds">' in shown
+    assert 'value="mean" checked' in shown
+    # As many quantiles as the table of means needs when the page changes the target.
+    assert data["student"] == [None, None, pytest.approx(12.7062, 1e-5), pytest.approx(4.30265)]
+
+
+def test_what_all_runs_share_is_a_fact_and_no_column(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        write_job(tmp_path / "s" / str(seed), config(seed=seed))
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "2 runs: 2 completed; 545k params, 205k tokens each" in html
+    titles = re.findall(r'<th scope="col"[^>]*><button type="button">([^<]*)', html)
+    assert "seconds" in titles
+    assert not {"params", "tokens"} & set(titles)
+    mixed = visible(report([write_sweep(tmp_path / "sweep")]).dashboard.read_text())
+    assert {"params", "tokens"} <= set(re.findall(r'<button type="button">([^<]*)', mixed))
+    assert "each</p>" not in mixed
+
+
+def test_what_was_asked_for_of_all_runs_is_said_once(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        job = write_job(tmp_path / "s" / str(seed), config(seed=seed))
+        asked = {"overrides": ["model=gpt_pico", f"seed={seed}", "logger=none"]}
+        (job / "provenance.json").write_text(json.dumps(asked))
+    html = visible(report([tmp_path / "s"]).dashboard.read_text())
+    assert "<dt>overrides of all runs</dt><dd>model=gpt_pico logger=none</dd>" in html
+    assert "<dt>overrides</dt>" not in html
 
 
 def test_one_seed_has_no_switch_and_one_variant_no_choice(tmp_path: Path) -> None:
@@ -172,15 +206,17 @@ def test_one_seed_has_no_switch_and_one_variant_no_choice(tmp_path: Path) -> Non
 
 
 def test_many_findings_are_folded(tmp_path: Path) -> None:
-    for seed in range(14):
-        for name in ("gpt_pico", "gpt_nano"):
-            cfg = config(NANO if name == "gpt_nano" else PICO, seed=seed)
-            write_job(tmp_path / "s" / f"{name}{seed}", cfg, rows(cfg, 20))
+    for samples in range(1, 14):
+        for model in (PICO, NANO):
+            cfg = config(model)
+            cfg = replace(cfg, trainer=replace(cfg.trainer, val_samples=samples))
+            write_job(tmp_path / "s" / f"{model.name}{samples}", cfg, rows(cfg, 20))
+    # 13 orders of sizes, the shared rate, and the samples compared for each model.
     html = visible(report([tmp_path / "s"]).dashboard.read_text())
-    shown, folded = html.split("<summary>3 more findings</summary>")
+    shown, folded = html.split("<summary>4 more findings</summary>")
     assert shown.count('<li><span class="mark') == 12
     assert shown.endswith("<details>")
-    assert folded.split("</details>")[0].count('<li><span class="mark') == 3
+    assert folded.split("</details>")[0].count('<li><span class="mark') == 4
 
 
 def test_only_a_live_page_says_so_and_loads_itself_anew(tmp_path: Path) -> None:

@@ -9,11 +9,11 @@ from hydratron.job import flatten
 from hydratron.reporting.differences import (
     PARALLEL,
     SHAPE,
+    combined,
     contexts,
     groups,
     shared,
     short_columns,
-    variants,
     varying,
 )
 from hydratron.reporting.records import Run
@@ -73,13 +73,20 @@ def test_bookkeeping_and_titles_that_clash() -> None:
     assert list(short_columns([first, second])) == ["model.layernorm.eps", "optim.eps"]
 
 
-def test_the_colour_stands_for_model_and_variant_not_for_degree_and_seed() -> None:
+def test_columns_as_one_label_leave_out_what_all_share() -> None:
     runs = [run(config(seed=1)), run(config(tp=2, seed=2)), run(post(config(seed=1)))]
-    assert variants(runs) == [
-        "gpt_pico, placement pre",
-        "gpt_pico, placement pre",
-        "gpt_pico, placement post",
+    assert combined(short_columns(runs), 3) == [
+        "placement pre, single, seed 1",
+        "placement pre, tp2, seed 2",
+        "placement post, single, seed 1",
     ]
+    assert combined({}, 2) == ["", ""]
+
+
+def test_a_short_title_says_what_it_is() -> None:
+    first, second = run(config()), run(config())
+    second.settings.update({"data.path": "x", "optim.name": "sgd"})
+    assert list(short_columns([first, second])) == ["data.path", "optim.name"]
 
 
 def test_groups_differ_in_nothing_but_the_ignored_keys() -> None:

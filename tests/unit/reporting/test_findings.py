@@ -10,15 +10,10 @@ import pytest
 from hydratron.config.model import ModelConfig
 from hydratron.config.schema import OptimConfig
 from hydratron.job import flatten
-from hydratron.reporting.findings import (
-    Agreement,
-    SharedRate,
-    Size,
-    SizeOrder,
-    agreements,
-    findings,
-    size_orders,
-)
+from hydratron.reporting.agreements import Agreement, agreements
+from hydratron.reporting.findings import findings
+from hydratron.reporting.levels import Level
+from hydratron.reporting.orders import SharedRate, Size, SizeOrder, size_orders
 from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import MICRO, NANO, PARAMETERS, PICO, config
 
@@ -46,15 +41,19 @@ def run(
     )
 
 
+def size(model: str, parameters: int, loss: float) -> Size:
+    return Size(parameters, Level(model, "", {1: loss}))
+
+
 def test_sizes_that_are_ordered() -> None:
     runs = [run(MICRO, 4.4020), run(PICO, 4.7412), run(NANO, 4.4613)]
     order, rate = size_orders(runs)
     assert order == SizeOrder(
         "",
         (
-            Size("gpt_pico", 545_280, 4.7412),
-            Size("gpt_nano", 2_001_024, 4.4613),
-            Size("gpt_micro", 5_034_496, 4.4020),
+            size("gpt_pico", 545_280, 4.7412),
+            size("gpt_nano", 2_001_024, 4.4613),
+            size("gpt_micro", 5_034_496, 4.4020),
         ),
     )
     assert order.holds is True
@@ -79,7 +78,7 @@ def test_sizes_that_are_not_ordered_and_ties(losses: tuple[float, ...], line: st
 
 
 def test_models_of_equal_size_have_no_order_between_them() -> None:
-    sizes = (Size("a", 10, 5.0), Size("b", 20, 4.0), Size("c", 20, 3.9))
+    sizes = (size("a", 10, 5.0), size("b", 20, 4.0), size("c", 20, 3.9))
     assert SizeOrder("", sizes).holds is True
     assert SizeOrder("", sizes[1:]).holds is None
 
@@ -109,27 +108,64 @@ def test_one_size_left_is_not_compared() -> None:
     assert "no model has a final validation loss: not compared" in nobody.sentence()
 
 
-def test_sizes_are_compared_per_degree_and_seed() -> None:
+def test_sizes_are_compared_per_degree_and_over_seeds() -> None:
+    losses = ((PICO, (4.70, 4.72, 4.74)), (NANO, (4.50, 4.40, 4.42)))
     runs = [
-        run(m, loss, tp=tp, seed=seed)
-        for seed in (1, 2)
+        run(m, values[seed - 1], tp=tp, seed=seed)
+        for seed in (1, 2, 3)
         for tp in (1, 2)
-        for m, loss in ((PICO, 4.7), (NANO, 4.4))
+        for m, values in losses
     ]
     orders = [f for f in size_orders(runs) if isinstance(f, SizeOrder)]
-    assert [o.context for o in orders] == [
-        "single, seed 1",
-        "tp2, seed 1",
-        "single, seed 2",
-        "tp2, seed 2",
+    assert [o.context for o in orders] == ["single", "tp2"]
+    assert [o.holds for o in orders] == [True, True]
+    assert orders[1].sentence() == (
+        "sizes, tp2: gpt_pico 4.7200 > gpt_nano 4.4400: ordered, the larger the lower in each of "
+        "3 seeds; from each to the next -0.2800 [-0.4521, -0.1079]"
+    )
+
+
+def test_an_order_that_one_seed_lacks_is_none() -> None:
+    losses = ((PICO, (4.7, 4.7, 4.7)), (NANO, (4.4, 4.8, 4.4)), (MICRO, (4.3, 4.3, 9.0)))
+    runs = [
+        run(m, value, seed=seed, status="failed" if value > 5 else "completed")
+        for m, values in losses
+        for seed, value in enumerate(values, 1)
     ]
-    assert orders[1].sentence().startswith("sizes, tp2, seed 1: gpt_pico")
+    order = size_orders(runs)[0]
+    assert order.holds is False
+    # Means over the two seeds that all three have.
+    assert order.sentence().startswith(
+        "sizes: gpt_pico 4.7000 > gpt_nano 4.6000 > gpt_micro 4.3000: "
+        "NOT ordered in 1 of 2 seeds; from each to the next -0.1000 ["
+    )
+    assert order.sentence().endswith("; without gpt_micro-tp1-s3 (failed)")
+
+
+def test_sizes_are_compared_each_at_its_best_rate() -> None:
+    found = ((PICO, {1e-3: 4.8, 3e-3: 4.7}), (NANO, {1e-3: 4.4, 3e-3: 4.9}))
+    runs = [run(m, value, lr=lr) for m, rates in found for lr, value in rates.items()]
+    assert size_orders(runs)[0].sentence() == (
+        "sizes, each at its best lr: gpt_pico (lr 0.003) 4.7000 > gpt_nano (lr 0.001) 4.4000: "
+        "ordered, the larger the lower"
+    )
+    # A rate of its own for each model is part of the recipe.
+    own = size_orders([run(PICO, 4.7, lr=2e-3), run(NANO, 4.4, lr=1e-3)])
+    assert [order.holds for order in own] == [True]
+    assert own[0].sentence().startswith("sizes, each at its own lr: gpt_pico (lr 0.002) 4.7")
+
+
+def test_sizes_without_a_seed_in_common_are_not_compared() -> None:
+    order = size_orders([run(PICO, 4.7, seed=1), run(NANO, 4.4, seed=2)])[0]
+    assert order.holds is None
+    assert order.sentence().endswith("gpt_nano 4.4000: not compared")
 
 
 def test_one_size_says_nothing_about_sizes() -> None:
     assert size_orders([run(PICO, 4.7, tp=tp) for tp in (1, 2)]) == []
-    # Other learning rates: these runs do not differ only in the model.
-    assert size_orders([run(PICO, 4.7, lr=2e-3), run(NANO, 4.4, lr=1e-3)]) == []
+    # Other lengths: these runs do not differ only in the model.
+    longer = run(NANO, 4.4, settings={"trainer.max_steps": 800})
+    assert size_orders([run(PICO, 4.7), longer]) == []
 
 
 def test_the_rate_is_not_called_shared_when_there_are_two() -> None:

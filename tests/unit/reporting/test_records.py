@@ -14,34 +14,11 @@ import pytest
 from hydratron.config.schema import Config, ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.job import flatten
+from hydratron.locks import locked
 from hydratron.reporting import load
-from hydratron.reporting.metrics import COLUMNS
-from hydratron.reporting.records import (
-    RECENT_SECONDS,
-    Run,
-    read_run,
-    read_runs,
-    tidy,
-)
+from hydratron.reporting.records import RECENT_SECONDS, Run, read_run, read_runs
 from hydratron.reporting.rows import read_metrics
 from tests.unit.reporting.synthetic import DIVERGED, FAILURE, NANO, config, write_job, write_sweep
-
-
-def test_the_frame_has_one_row_per_logged_row(tmp_path: Path) -> None:
-    folder = write_sweep(tmp_path / "sweep")
-    frame = load(folder)
-    logged = sum(len(p.read_text().splitlines()) for p in folder.glob("*/metrics.jsonl"))
-    assert len(frame) == logged
-    assert list(frame.columns) == [
-        *("run", "sweep", "status", "model", "parallel", "seed"),
-        *COLUMNS,
-    ]
-    assert set(frame["sweep"]) == {"sweep"}
-    assert set(frame["parallel"]) == {"single", "tp2"}
-    assert set(frame["status"]) == {"completed", "failed"}
-    last = frame[(frame["run"] == "000_gpt_pico-single-pre-s1") & (frame["step"] == 400)]
-    assert list(last["train/loss"].isna()) == [False, True]
-    assert list(last["val/loss"].isna()) == [True, False]
 
 
 def test_a_job_folder_a_sweep_and_several_folders_are_accepted(tmp_path: Path) -> None:
@@ -76,6 +53,17 @@ def test_steps_logged_again_replace_those_before(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps({"step": s, "from": f}) + "\n" for s, f in steps))
     found = [(row["step"], row["from"]) for row in read_metrics(path)]
     assert found == [(10, "a"), (10, "b"), (20, "c"), (40, "c")]
+
+
+def test_the_lock_tells_whether_a_job_still_runs(tmp_path: Path) -> None:
+    run = read_run(write_job(tmp_path / "job", config(), status=None))
+    with locked(run.folder / ".lock"):
+        assert read_run(run.folder).status == "running"
+        old = time.time() - RECENT_SECONDS - 60
+        os.utime(run.folder / "metrics.jsonl", (old, old))
+        assert read_run(run.folder).status == "running"
+    os.utime(run.folder / "metrics.jsonl")
+    assert read_run(run.folder).status == "unfinished"
 
 
 def test_the_state_of_a_run_and_its_cause(tmp_path: Path) -> None:
@@ -141,15 +129,6 @@ def test_a_broken_file_is_named(tmp_path: Path, name: str, text: str, message: s
     (job / name).write_text(text)
     with pytest.raises(HydratronError, match=message):
         read_runs(job)
-
-
-def test_texts_and_metrics_of_one_run_alone_are_in_the_frame() -> None:
-    first = Run(Path("a"), {}, rows=[{"step": 1, "from": "x"}, {"step": 2}])
-    second = Run(Path("b"), {}, rows=[{"step": 1, "extra": 0.5}])
-    frame = tidy([first, second])
-    assert list(frame["from"].fillna("-")) == ["x", "-", "-"]
-    assert list(frame["extra"].fillna(-1)) == [-1, -1, 0.5]
-    assert "from" not in first.columns
 
 
 @pytest.mark.parametrize(

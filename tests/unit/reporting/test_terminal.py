@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,15 @@ import pytest
 from hydratron.cli import main
 from hydratron.reporting import live, print_summary, records, report
 from hydratron.reporting.records import Run, read_run
-from tests.unit.reporting.synthetic import write_sweep
+from tests.unit.reporting.synthetic import (
+    NANO,
+    PICO,
+    config,
+    rows,
+    write_job,
+    write_sweep,
+    write_twelve,
+)
 
 BLOCKS = set("▁▂▃▄▅▆▇█")
 
@@ -77,3 +86,31 @@ def test_a_report_can_end_with_the_summary(
     print_summary(sweep)
     assert first == capsys.readouterr().out
     assert "gpt_micro" in first
+
+
+def test_a_terminal_has_the_means_over_seeds_and_what_was_swept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_summary(write_twelve(tmp_path / "s"))
+    out = capsys.readouterr().out
+    means = out.split("means over seeds, with 95 % intervals (Student's t)")[1]
+    assert ["gpt_pico", "0.001", "3"] in [line.split()[:3] for line in means.splitlines()]
+    assert "4.7023 ± 0.0122" in means
+    assert "tokens to" in means
+    assert "loss 4.6981" in means
+    assert "lr, gpt_pico: lr 0.001 ends lower than lr 0.003: val/loss lr 0.003 - lr 0.001 +" in out
+    assert "sizes, each at its best lr: gpt_pico (lr 0.001) 4.7" in out
+
+
+def test_a_terminal_shows_the_first_findings_and_counts_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for steps in range(1, 14):
+        for model in (PICO, NANO):
+            cfg = config(model)
+            cfg = replace(cfg, trainer=replace(cfg.trainer, val_samples=steps))
+            write_job(tmp_path / "s" / f"{model.name}{steps}", cfg, rows(cfg, 20))
+    print_summary(tmp_path / "s")
+    out = capsys.readouterr().out
+    assert out.count("sizes, val_samples") == 12
+    assert "4 more findings on the page" in out

@@ -121,10 +121,10 @@ def test_a_prediction_is_never_called_a_reproduction(
     assert (verdict.aspect, verdict.details) == ("prediction", ("a row",))
 
 
-def test_not_run_keeps_the_numbers() -> None:
+def test_what_is_not_judged_keeps_the_numbers() -> None:
     verdict = direction(CLAIM, estimate([0.9, 1.0, 1.1]))
-    stamped = verdict.not_run("too small")
-    assert stamped.status == Status.NOT_RUN
+    stamped = verdict.unjudged("too small")
+    assert stamped.status == Status.SMOKE
     assert (stamped.effect, stamped.details) == (verdict.effect, ("too small",))
 
 

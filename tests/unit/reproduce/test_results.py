@@ -50,11 +50,14 @@ def test_the_verdict_as_json(artifact: Artifact) -> None:
     assert found["notes"] == ["a note"]
 
 
+SMOKE = "SMOKE: nothing judged"
+
+
 def test_a_profile_that_is_not_judged_is_stamped(artifact: Artifact) -> None:
     analysis = publish(artifact, artifact.profile("smoke"), SOURCE)
-    assert [str(verdict.status) for verdict in analysis.verdicts] == ["NOT RUN"]
+    assert [str(verdict.status) for verdict in analysis.verdicts] == [SMOKE]
     found = json.loads((artifact.results("smoke") / "verdict.json").read_text())
-    assert found["verdicts"][0]["status"] == "NOT RUN"
+    assert found["verdicts"][0]["status"] == SMOKE
     write_pages(artifact.folder.parent, [artifact])
     assert "REPRODUCED" not in (artifact.folder.parent / README).read_text()
 

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import csv
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
-from hydratron.training.loss_watch import LossWatch
+from hydratron.config.stability import StabilityConfig
+from hydratron.training.loss_watch import SHORT, LossWatch
+
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
+# gpt_micro as the demo trained it at a warm-up of 25 steps: step 35 leaps, with a norm of 79.
+LOSSES = (
+    "7.15 7.05 6.95 6.80 6.72 6.64 6.65 6.51 6.42 6.45 6.41 6.45 6.33 6.31 6.24 "
+    "6.31 6.34 6.19 6.12 6.21 6.19 6.14 5.96 5.96 6.09 5.96 6.03 6.04 6.04 6.03 "
+    "6.10 5.98 5.88 6.02 7.61 6.05 6.02 5.84 6.00 6.11 5.93 5.87 5.86 5.80 5.88 "
+    "5.82 5.72 5.76 6.02 5.79 5.82 5.87 5.71 5.78 5.75 5.76 5.65 5.86 5.67 5.86 "
+)
+LEAP = [float(loss) for loss in LOSSES.split()]
 
 
 def watch(losses: Iterable[float] = ()) -> LossWatch:
@@ -28,6 +42,35 @@ def watch(losses: Iterable[float] = ()) -> LossWatch:
 )
 def test_spikes_are_counted_against_the_median_before(after: list[float], spikes: int) -> None:
     assert watch([4.0] * 5 + after).spikes == spikes
+
+
+def default_spikes(losses: Iterable[float]) -> int:
+    rule = StabilityConfig()
+    made = LossWatch(rule.window, rule.spike_nats, rule.diverged_nats)
+    for step, loss in enumerate(losses, start=1):
+        made.see(step, loss)
+    assert made.diverged is None
+    return made.spikes
+
+
+def test_a_leap_is_seen_while_the_loss_still_falls() -> None:
+    assert default_spikes(LEAP) == 1
+    assert default_spikes(LEAP[:34] + LEAP[35:]) == 0
+    # On the steepest slope, where the median of all steps lies far above the loss.
+    assert default_spikes([*LEAP[:14], LEAP[14] + 0.8, *LEAP[15:34]]) == 1
+
+
+def test_the_committed_curves_have_no_spikes() -> None:
+    curves = defaultdict(list)
+    for file in EXPERIMENTS.glob("*/results/*/curves.csv"):
+        for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
+            for key in ("train/loss", "val/loss", "val/mlm_loss"):
+                if row.get(key):
+                    curves[file, row["run"], key].append(float(row[key]))
+    assert sum(len(losses) > SHORT for losses in curves.values()) >= 13
+    assert {name: default_spikes(losses) for name, losses in curves.items()} == dict.fromkeys(
+        curves, 0
+    )
 
 
 def test_nothing_is_judged_before_the_window_is_full() -> None:

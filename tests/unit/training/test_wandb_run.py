@@ -33,12 +33,32 @@ def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) 
     assert set(run.tags) == {"gpt_nano", "single", "mine"}
     assert run.config["model"]["hidden_size"] == 192
     assert run.config["seed"] == 7
+    assert not {"cluster", "plan"} & {*run.config.keys()}
     MetricsWriter(job.metrics, [logger]).write({"step": 3, "tokens": 30, "train/loss": 2.5})
     assert run.summary["train/loss"] == 2.5
     assert run.summary["tokens"] == 30
     wandb_run.finish(logger, failed=False)
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
     assert json.loads(job.metrics.read_text())["train/loss"] == 2.5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_that_goes_on_is_the_run_that_it_was(tmp_path: Path) -> None:
+    jobs = [JobFolder(tmp_path / "out" / "sweep" / name) for name in ("000_job", "001_job")]
+    told = []
+    for job in (jobs[0], jobs[0], jobs[1]):
+        job.path.mkdir(parents=True, exist_ok=True)
+        logger = wandb_run.wandb_logger(config(tmp_path), job)
+        found = wandb_run.wandb_of(config(tmp_path), job)
+        assert found is not None
+        assert logger is not None
+        assert found["id"] == logger.experiment.id  # type: ignore[attr-defined]
+        assert found["url"] is None
+        assert (job.path / found["files"] / f"run-{found['id']}.wandb").is_file()
+        wandb_run.finish(logger, failed=False)
+        told.append(found["id"])
+    assert told[0] == told[1] != told[2]
+    assert wandb_run.wandb_of(config(tmp_path, kind="none"), jobs[0]) is None
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -26,6 +26,7 @@ from hydratron.data.indexed.format import (
     bin_path,
     idx_path,
 )
+from hydratron.data.mapped import mapped
 from hydratron.errors import DataError, Problem
 
 
@@ -162,12 +163,8 @@ class IndexedDataset:
 
 
 def _map(path: Path) -> npt.NDArray[np.uint8]:
-    """The bytes of a file, mapped read-only; an empty file cannot be mapped."""
     try:
-        if path.stat().st_size == 0:
-            return np.frombuffer(b"", dtype=np.uint8)
-        # A plain array over the map: slicing np.memmap itself is several times slower.
-        return np.memmap(path, dtype=np.uint8, mode="r").view(np.ndarray)
+        return mapped(path)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
         raise DataError([Problem("token file", path, reason)]) from error

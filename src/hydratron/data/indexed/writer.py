@@ -24,6 +24,7 @@ from hydratron.data.indexed.format import (
     idx_path,
 )
 from hydratron.data.indexed.reader import IndexedDataset
+from hydratron.job import beside
 
 LONGEST = np.iinfo(np.int32).max
 
@@ -59,9 +60,9 @@ class IndexedDatasetWriter:
         return self
 
     def _open(self) -> IO[bytes]:
-        handle, name = tempfile.mkstemp(dir=self.prefix.parent, prefix=f".{self.prefix.name}.")
-        self._temporaries.append(name)
-        return os.fdopen(handle, "wb")
+        path = beside(self.prefix)
+        self._temporaries.append(str(path))
+        return path.open("xb")
 
     def add(self, tokens: npt.ArrayLike) -> None:
         """Append one sequence, [length]; ValueError when a token does not fit the type."""
@@ -202,7 +203,6 @@ class IndexedDatasetWriter:
         idx_path(self.prefix).unlink(missing_ok=True)
         targets = bin_path(self.prefix), idx_path(self.prefix)
         for name, target in zip(self._temporaries, targets, strict=True):
-            os.chmod(name, 0o644)
             os.replace(name, target)
 
 

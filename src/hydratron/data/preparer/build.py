@@ -45,7 +45,7 @@ class Recipe:
             dtype=token_dtype(self.tokenizer.vocab_size).str,
             datasets=len(self.names),
             level=self.level,
-            append_eod=self.append_eod,
+            end=self.tokenizer.eod if self.append_eod else None,
             language=self.language,
         )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,11 @@ from hydratron.data.manifest import SENTENCE, Manifest
 from hydratron.data.preparer.blocks import file_blocks
 from hydratron.data.preparer.build import Recipe, fill
 from hydratron.data.preparer.existing import check_output, describe, is_prepared, same
-from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identity
+from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, check_end, tokenizer_identity
 from hydratron.data.progress import LateProgress
 from hydratron.data.text import next_boundary
-from hydratron.data.text.files import InputFile, find_files
+from hydratron.data.text.files import InputFile
+from hydratron.data.text.finding import find_files
 from hydratron.data.text.sentences import splitter
 from hydratron.data.text.sources import read_pieces
 from hydratron.data.tokenizer import Tokenizer
@@ -25,11 +28,14 @@ from hydratron.errors import DataError, Problem
 
 @dataclass(frozen=True)
 class Request:
-    """What the command line asks for; `tokenizer` is the SPEC."""
+    """What the command line asks for; `tokenizer` is the SPEC, `end` its entry that ends a
+    document, if named.
+    """
 
     inputs: Sequence[str]
     output: Path
     tokenizer: str
+    end: str | None
     vocab_size: int
     keys: Sequence[str]
     level: str
@@ -41,13 +47,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The manifest of the folder, and what was read for it: nothing when it was there already."""
+    """The manifest of the folder, and what was read for it: nothing when it was there already.
+
+    `note` is a line about what lies in the input and is not read.
+    """
 
     manifest: Manifest
     built: bool
     bytes: int = 0
     seconds: float = 0.0
     dropped: int = 0
+    note: str = ""
 
 
 def prepare_files(request: Request, progress: bool) -> Outcome:
@@ -57,24 +67,28 @@ def prepare_files(request: Request, progress: bool) -> Outcome:
     DataError, whose keys are those of the command line.
     """
     begin = time.monotonic()
-    output = request.output.expanduser().absolute()
+    output = request.output.absolute()
     try:
-        files = find_files(request.inputs, "INPUT")
+        searched = find_files(request.inputs, "INPUT")
+        files, note = searched.files, searched.note
         _check_keys(files, request.keys)
-        opened = open_tokenizer(request.tokenizer)
+        opened = open_tokenizer(request.tokenizer, request.end)
+        if request.append_eod:
+            advice = "name its own by --eod, or leave it out by --no-append-eod"
+            check_end(opened, "--tokenizer", request.tokenizer, advice)
         settings = _settings(request, opened)
         if not is_prepared(output):
             check_output(output, force=False)
         with LateProgress(progress) as bar, locked(output, bar):
             if found := same(output, settings, files, bar):
-                return Outcome(found, built=False)
+                return Outcome(found, built=False, note=note)
             check_output(output, request.force)
             with replacing(output) as building:
                 built = _build(request, opened, settings, files, building, bar)
     except OSError as error:
         expected = f"cannot be written: {error.strerror or error}"
         raise DataError([Problem("--output", output, expected)]) from error
-    return replace(built, seconds=time.monotonic() - begin)
+    return replace(built, seconds=time.monotonic() - begin, note=note)
 
 
 def _check_keys(files: Sequence[InputFile], keys: Sequence[str]) -> None:
@@ -88,16 +102,19 @@ def _check_keys(files: Sequence[InputFile], keys: Sequence[str]) -> None:
         raise DataError([Problem("INPUT", text[0].path, expected)])
 
 
-def open_tokenizer(spec: str) -> Tokenizer | None:
+def open_tokenizer(spec: str, end: str | None) -> Tokenizer | None:
     """The tokenizer that a SPEC names, None when it is to be trained; DataError for neither."""
+    if spec in TRAINERS and end is not None:
+        expected = f"a trained tokenizer has its own; leave it out with {spec}"
+        raise DataError([Problem("--eod", end, expected)])
     kind, _, path = spec.partition(":")
     try:
         if kind in OPENERS:
-            return OPENERS[kind](path)
+            return OPENERS[kind](os.path.expanduser(path), end)
         if spec in TRAINERS:
             return None
-        if Path(spec).expanduser().is_file():
-            return Tokenizer.load(Path(spec).expanduser())
+        if (file := Path(os.path.expanduser(spec))).is_file():
+            return Tokenizer.load(file, end)
     except DataError as error:
         raise DataError(
             [replace(p, key="--tokenizer", value=spec) for p in error.problems]
@@ -116,7 +133,7 @@ def _settings(request: Request, opened: Tokenizer | None) -> dict[str, Any]:
         "keys": list(request.keys),
         "level": request.level,
         "append_eod": request.append_eod,
-        "tokenizer": tokenizer_identity(kind, request.vocab_size, opened),
+        "tokenizer": tokenizer_identity(kind, request.vocab_size, opened, request.end),
     }
     if request.level == SENTENCE:
         settings["sentences"] = {"language": request.language, "found_by": splitter()}
@@ -161,12 +178,15 @@ def _build(
 
 def _train(request: Request, files: Sequence[InputFile], bar: LateProgress, size: int) -> Tokenizer:
     bar.start("training the tokenizer", size * len(request.keys))
-    texts = (
-        piece.text
+    pieces = (
+        piece
         for file in files
         for key in request.keys
         for piece in read_pieces(file, key, bar.advance, next_boundary)
     )
+    if (first := next(pieces, None)) is None:
+        raise DataError([Problem("INPUT", " ".join(request.inputs), "has no text")])
+    texts = (piece.text for piece in chain([first], pieces))
     try:
         return TRAINERS[request.tokenizer](texts, request.vocab_size)
     except DataError as error:

@@ -28,8 +28,8 @@ def merge_paths(paths: Sequence[str], output: Path, force: bool, progress: bool)
     Folders become a folder, and need the same tokenizer, level and datasets; `force` lets it
     replace a prepared one.  Prefixes become a prefix.  Raises DataError.
     """
-    sources = [Path(path).expanduser() for path in paths]
-    output = output.expanduser().absolute()
+    sources = [Path(path) for path in paths]
+    output = output.absolute()
     folders = [source.is_dir() for source in sources]
     try:
         if all(folders):

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from hydratron.data.indexed import IndexedDatasetWriter, hashes
 from hydratron.data.manifest import SENTENCE, DatasetEntry
 from hydratron.data.preparer.work import Batch, Encoded, Job
-from hydratron.data.tokenizer import Tokenizer
 
 # The format counts the tokens of a sequence in int32; a longer document gets several sequences.
 LONGEST_SEQUENCE = 1 << 30
@@ -34,10 +33,9 @@ def write_datasets(
 ) -> Written:
     """Write `NAME.bin` and `NAME.idx` for every name; dataset i has the name i."""
     size = 0
-    eod = Tokenizer.from_json(job.tokenizer).eod if job.append_eod else None
     with ExitStack() as stack:
         outputs = [
-            _Output(stack.enter_context(IndexedDatasetWriter(folder / name, job.dtype)), eod, job)
+            _Output(stack.enter_context(IndexedDatasetWriter(folder / name, job.dtype)), job)
             for name in names
         ]
         for block in encoded:
@@ -60,11 +58,11 @@ def write_datasets(
 class _Output:
     """One dataset; a document in parts is written as its parts come."""
 
-    def __init__(self, writer: IndexedDatasetWriter, eod: int | None, job: Job) -> None:
+    def __init__(self, writer: IndexedDatasetWriter, job: Job) -> None:
         self.writer = writer
         self.tokens = 0
         self.dropped = 0
-        self._end = np.array([] if eod is None else [eod], job.dtype)
+        self._end = np.array([] if job.end is None else [job.end], job.dtype)
         self._sentences = job.level == SENTENCE
         self._open = 0  # tokens of the sequence that may go on
 

@@ -11,9 +11,11 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from multiprocessing.connection import Connection
 
+from hydratron.data.interruptible import interruptible
 from hydratron.data.preparer.blocks import Block
 from hydratron.data.preparer.work import Encoded, Job, Worker
 from hydratron.errors import DataError, HydratronError, Problem
@@ -40,7 +42,8 @@ def encode_blocks(
     readable = _until_failure(blocks, failures)
     first = list(islice(readable, 2))
     if len(first) < 2:
-        yield from map(Worker(job), first)
+        worker = Worker(job)
+        yield from (interruptible(partial(worker, block)) for block in first)
     else:
         yield from _encode_by_pool(chain(first, readable), job, workers)
     if failures:

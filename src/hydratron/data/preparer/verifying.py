@@ -30,7 +30,7 @@ def verify_paths(paths: Sequence[str], vocab_size: int | None, progress: bool) -
     The hashes and the vocabulary are those of the manifest; a PREFIX without one is only held
     against `vocab_size`, where that is given.  Raises DataError for a path that is neither.
     """
-    targets = [target for path in paths for target in _targets(Path(path).expanduser())]
+    targets = [target for path in paths for target in _targets(Path(path))]
     with LateProgress(progress) as bar:
         for prefix, manifest in targets:
             bar.start(f"reading {prefix.name}", _size(prefix))

@@ -24,7 +24,8 @@ class Job:
     dtype: str
     datasets: int
     level: str
-    append_eod: bool
+    end: int | None
+    """The token that closes a document, if any."""
     language: str
 
 
@@ -56,7 +57,7 @@ class Worker:
         self._job = job
         self._dtype = np.dtype(job.dtype)
         self._encoder = Encoder(tokenizer, self._dtype)
-        self._end = np.array([tokenizer.eod], self._dtype).tobytes() if job.append_eod else b""
+        self._end = np.array([] if job.end is None else [job.end], self._dtype).tobytes()
 
     def __call__(self, block: Block) -> Encoded:
         """Raises DataError for a line that cannot be read."""

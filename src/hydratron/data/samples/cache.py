@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
 
 from hydratron.data.folders import replacing
+from hydratron.data.mapped import mapped_npy
 from hydratron.hashing import json_sha256
+from hydratron.job import write_json
+from hydratron.locks import locked
 
 Arrays = dict[str, npt.NDArray[Any]]
 CONTENT = "content.json"
@@ -36,7 +38,7 @@ def cached(folder: Path, identity: Mapping[str, Any], build: Callable[[], Arrays
         return arrays
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{entry.name}.lock"):
+        with locked(folder / f".{entry.name}.lock"):
             arrays = _read(entry)
             return arrays if arrays is not None else _write(entry, identity, build())
     except OSError as error:
@@ -52,17 +54,11 @@ def fingerprint(values: npt.NDArray[Any]) -> str:
 def _read(entry: Path) -> Arrays | None:
     """The arrays of a whole entry; None when it is missing, cut or of other shapes."""
     try:
-        shapes = json.loads((entry / CONTENT).read_text())["arrays"]
-        arrays = {name: _map(entry / f"{name}.npy") for name in shapes}
+        shapes = json.loads((entry / CONTENT).read_text(encoding="utf-8"))["arrays"]
+        arrays = {name: mapped_npy(entry / f"{name}.npy") for name in shapes}
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
     return arrays if _shapes(arrays) == shapes else None
-
-
-def _map(path: Path) -> npt.NDArray[Any]:
-    # A plain array over the map: slicing np.memmap itself is several times slower.
-    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return mapped.view(np.ndarray)
 
 
 def _write(entry: Path, identity: Mapping[str, Any], arrays: Arrays) -> Arrays:
@@ -70,7 +66,7 @@ def _write(entry: Path, identity: Mapping[str, Any], arrays: Arrays) -> Arrays:
         for name, values in arrays.items():
             np.save(building / f"{name}.npy", values, allow_pickle=False)
         content = {"identity": identity, "arrays": _shapes(arrays)}
-        (building / CONTENT).write_text(json.dumps(content, indent=2) + "\n")
+        write_json(building / CONTENT, content)
     # Mapped, so that processes share the pages and what was built can be freed.
     return _read(entry) or arrays
 

@@ -1,4 +1,4 @@
-"""Input files: which are found, and their bytes, hashed and unpacked while they are read."""
+"""Input files: what their names say, and their bytes, hashed and unpacked while they are read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import io
 import lzma
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,39 +45,9 @@ class InputFile:
 
 def kind_of(path: Path) -> str:
     """What is in a file, from its name without `.gz`, `.xz` or `.zst`; empty for anything else."""
-    packed = path.suffix in PACKED
-    kind = path.with_suffix("").suffix if packed else path.suffix
+    packed = path.suffix.lower() in PACKED
+    kind = (path.with_suffix("") if packed else path).suffix.lower()
     return kind if kind in KINDS and not (packed and kind == ".parquet") else ""
-
-
-def find_files(paths: Sequence[str | Path], option: str) -> list[InputFile]:
-    """The files of every path; folders recursively in the order of their paths, hidden ones not.
-
-    Raises DataError, with `option` as the key, for a path that gives no file.
-    """
-    return [file for path in paths for file in _find(Path(path).expanduser(), option)]
-
-
-def _find(path: Path, option: str) -> list[InputFile]:
-    if not path.exists():
-        raise DataError([Problem(option, path, f"does not exist; expected {EXPECTED}")])
-    if not path.is_dir():
-        file = InputFile(path.name, path)
-        if not file.kind:
-            raise DataError([Problem(option, path, f"is not {EXPECTED}")])
-        return [file]
-    inside = {found.relative_to(path): found for found in path.rglob("*")}
-    files = [
-        InputFile(name.as_posix(), found)
-        for name, found in sorted(inside.items())
-        if kind_of(found)
-        and found.is_file()
-        and not any(part.startswith(".") for part in name.parts)
-    ]
-    if not files:
-        names = " or ".join([", ".join(KINDS[:-1]), KINDS[-1]])
-        raise DataError([Problem(option, path, f"the folder has no {names} file")])
-    return files
 
 
 class Reader:
@@ -86,7 +56,7 @@ class Reader:
     def __init__(self, raw: IO[bytes], path: Path, advance: Advance) -> None:
         self._path = path
         self._disk = _Watched(raw, advance)
-        self._file = _unpacked(self._disk, path.suffix)
+        self._file = _unpacked(self._disk, path.suffix.lower())
 
     def read(self, size: int = READ_BYTES) -> bytes:
         """Up to `size` bytes, none at the end; DataError when the file is damaged."""

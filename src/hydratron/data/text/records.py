@@ -79,7 +79,17 @@ def _texts(line: str, place: str, keys: Sequence[str]) -> tuple[str, ...]:
         refuse(place, f"not a JSON object: {error}")
     if not isinstance(entry, dict):
         refuse(place, 'each line must be a JSON object such as {"text": "..."}')
+    for key in keys:
+        # JSON lets the last one win, and with it nobody knows which text was meant.
+        if line.count(f'"{key}"') > 1 and _times(line, key) > 1:
+            refuse(place, f"has the key {key!r} {_times(line, key)} times")
     return tuple(_text(entry, key, place) for key in keys)
+
+
+def _times(line: str, key: str) -> int:
+    """How often the object of a line has a key; not those inside it."""
+    pairs = json.loads(line, object_pairs_hook=list)
+    return [name for name, _ in pairs].count(key)
 
 
 def _text(entry: dict[str, Any], key: str, place: str) -> str:
@@ -136,6 +146,8 @@ def _check_columns(schema: Any, keys: Sequence[str], path: Path) -> None:
         if key not in schema.names:
             columns = ", ".join(schema.names) or "none"
             refuse(path, f"no column {key!r} (columns: {columns}); {CHOICE}")
+        if schema.names.count(key) > 1:
+            refuse(path, f"has {schema.names.count(key)} columns {key!r}; rename all but one")
         kind = schema.field(key).type
         kind = kind.value_type if types.is_dictionary(kind) else kind
         if not (types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)):

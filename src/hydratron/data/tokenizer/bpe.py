@@ -19,6 +19,7 @@ from hydratron.data.tokenizer.tokenizer import (
     refuse_path,
     refuse_size,
 )
+from hydratron.data.tokenizer.training import train
 
 GPT2_FILES = ("encoder.json", "vocab.bpe")
 
@@ -34,7 +35,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    inner.train_from_iterator(texts, trainer)
+    train(inner, texts, trainer)
     # After the training, which numbers its own entries from 0.
     inner.add_special_tokens([END_OF_TEXT])
     tokenizer = Tokenizer(inner)
@@ -43,19 +44,22 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def open_gpt2(path: str | None) -> Tokenizer:
-    """GPT-2's tokenizer from `tokenizer.path`; DataError when its files are not there."""
+def open_gpt2(path: str | None, end: str | None = None) -> Tokenizer:
+    """GPT-2's tokenizer from `tokenizer.path`; DataError when its files are not there.
+
+    `end` names the entry that ends a document, if it is another than usual.
+    """
     expected = f"a folder with {' and '.join(GPT2_FILES)}, or a {TOKENIZER_FILE}"
     if not path:
         refuse_path("null", f"tokenizer=gpt2 needs {expected}")
     try:
-        files = gpt2_files(Path(path).expanduser())
+        files = gpt2_files(Path(path))
         if len(files) == 1:
-            return Tokenizer.load(files[0])
+            return Tokenizer.load(files[0], end)
         inner = _byte_level(models.BPE.from_file(*map(str, files)))
         # An entry of the vocabulary already, so this keeps its id.
         inner.add_special_tokens([END_OF_TEXT])
-        return Tokenizer(inner)
+        return Tokenizer(inner, end)
     except FileNotFoundError:
         refuse_path(path, f"must be {expected}")
     except Exception as error:  # the library raises bare Exception

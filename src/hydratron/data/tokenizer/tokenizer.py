@@ -18,28 +18,37 @@ from hydratron.errors import DataError, Problem
 from hydratron.job import write_text
 
 END_OF_TEXT = "<|endoftext|>"
+# What ends a document in published tokenizers; the first that a vocabulary has is taken.
+ENDS = (
+    END_OF_TEXT,  # GPT-2, GPT-NeoX, OLMo, Phi, Qwen
+    SEP,  # BERT
+    "<|end_of_text|>",  # Llama 3, Granite
+    "</s>",  # Llama 2, Mistral, T5, RoBERTa
+    "<eos>",  # Gemma
+    "<eod>",  # XLNet
+    "<\uff5cend\u2581of\u2581sentence\uff5c>",  # DeepSeek
+)
 TOKENIZER_FILE = "tokenizer.json"
 
 
 class Tokenizer:
     """Text to ids and back; ids are below `vocab_size`.
 
-    `eod` ends a document: the id of `<|endoftext|>`, or of `[SEP]` where there is none.  Raises
-    ValueError when the vocabulary has neither.
+    `eod` ends a document: the id of the entry that `end` names, else of the first of ENDS that the
+    vocabulary has, or None when it has none of them.  Raises ValueError when it lacks `end`.
     """
 
-    def __init__(self, inner: tokenizers.Tokenizer) -> None:
-        marks = (inner.token_to_id(name) for name in (END_OF_TEXT, SEP))
-        eod = next((mark for mark in marks if mark is not None), None)
-        if eod is None:
-            raise ValueError(f"the vocabulary has no {END_OF_TEXT} and no {SEP}")
+    def __init__(self, inner: tokenizers.Tokenizer, end: str | None = None) -> None:
+        marks = map(inner.token_to_id, ENDS if end is None else [end])
+        self.eod: int | None = next((mark for mark in marks if mark is not None), None)
+        if end is not None and self.eod is None:
+            raise ValueError(f"the vocabulary has no {end}")
         # A text that spells a special entry must not give it; the file does not keep this.
         inner.encode_special_tokens = True
         # Published files may cut or fill a text to the length of some model.
         inner.no_truncation()
         inner.no_padding()
         self._inner = inner
-        self.eod: int = eod
         self.vocab_size: int = max(inner.get_vocab().values()) + 1
 
     def encode(self, text: str) -> list[int]:
@@ -70,10 +79,10 @@ class Tokenizer:
         return str(self._inner.to_str())
 
     @classmethod
-    def from_json(cls, text: str) -> Tokenizer:
+    def from_json(cls, text: str, end: str | None = None) -> Tokenizer:
         """Read what `to_json` wrote; ValueError when the text is no such tokenizer."""
         try:
-            return cls(tokenizers.Tokenizer.from_str(text))
+            return cls(tokenizers.Tokenizer.from_str(text), end)
         except Exception as error:  # the library raises bare Exception
             raise ValueError(f"not a tokenizer: {error}") from error
 
@@ -82,10 +91,10 @@ class Tokenizer:
         write_text(path, self._inner.to_str(pretty=True))
 
     @classmethod
-    def load(cls, path: Path) -> Tokenizer:
+    def load(cls, path: Path, end: str | None = None) -> Tokenizer:
         """Read what `save` wrote; ValueError when the file is no such tokenizer."""
         try:
-            return cls(tokenizers.Tokenizer.from_file(str(path)))
+            return cls(tokenizers.Tokenizer.from_file(str(path)), end)
         except Exception as error:  # the library raises bare Exception
             raise ValueError(f"{path} cannot be read as a tokenizer: {error}") from error
 

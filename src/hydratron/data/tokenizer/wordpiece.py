@@ -20,6 +20,7 @@ from hydratron.data.tokenizer.tokenizer import (
     refuse_path,
     refuse_size,
 )
+from hydratron.data.tokenizer.training import bounded, train
 
 UNKNOWN = "[UNK]"
 SPECIAL = (PAD, UNKNOWN, CLS, SEP, MASK)
@@ -35,7 +36,7 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
     Deterministic.  Raises DataError when the texts give fewer entries or have more characters.
     """
-    words = _words(texts)
+    words = _words(bounded(texts))
     start = [*SPECIAL, *_alphabet(words)]
     if len(start) > vocab_size:
         refuse_size(vocab_size, f"the characters of the text take {len(start)} entries")
@@ -50,7 +51,8 @@ def train_wordpiece(texts: Iterable[str], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     known = set(start)
-    inner.train_from_iterator(
+    train(
+        inner,
         (
             text
             for word, count in words.items()
@@ -111,20 +113,21 @@ def _alphabet(words: Counter[str]) -> list[str]:
     return sorted(kept | {piece for piece in inside if piece[-1] in kept})
 
 
-def open_bert(path: str | None) -> Tokenizer:
+def open_bert(path: str | None, end: str | None = None) -> Tokenizer:
     """BERT's uncased tokenizer from `tokenizer.path`; DataError when its file is not there.
 
-    The path is a folder with `vocab.txt` or `tokenizer.json`, or one such file.
+    The path is a folder with `vocab.txt` or `tokenizer.json`, or one such file.  `end` names
+    the entry that ends a document, if it is another than usual.
     """
     expected = f"a {VOCABULARY_FILE} or a {TOKENIZER_FILE}, or a folder with one of them"
     if not path:
         refuse_path("null", f"tokenizer=bert needs {expected}")
     try:
-        file = _bert_file(Path(path).expanduser())
+        file = _bert_file(Path(path))
         if file.suffix == ".json":
-            tokenizer = Tokenizer.load(file)
+            tokenizer = Tokenizer.load(file, end)
         else:
-            tokenizer = _from_vocabulary(models.WordPiece.read_file(str(file)))
+            tokenizer = _from_vocabulary(models.WordPiece.read_file(str(file)), end)
     except FileNotFoundError:
         refuse_path(path, f"must be {expected}")
     except Exception as error:  # the library raises bare Exception
@@ -143,11 +146,11 @@ def _bert_file(path: Path) -> Path:
     raise FileNotFoundError(path)
 
 
-def _from_vocabulary(vocabulary: dict[str, int]) -> Tokenizer:
+def _from_vocabulary(vocabulary: dict[str, int], end: str | None = None) -> Tokenizer:
     inner = _uncased(models.WordPiece(vocabulary, unk_token=UNKNOWN))
     # Marks entries of the vocabulary, and adds none: a missing one is reported by name.
     inner.add_special_tokens([name for name in SPECIAL if name in vocabulary])
-    return Tokenizer(inner)
+    return Tokenizer(inner, end)
 
 
 def _uncased(model: models.Model) -> tokenizers.Tokenizer:

@@ -19,7 +19,7 @@ const runOf = (curve) => ("group" in curve ? page.groups[curve.group].runs[0] : 
 const labelOf = (curve) => colouring().of[runOf(curve)];
 
 const isShown = (curve) => !state.hidden.has(colourKey(labelOf(curve)))
-  && !state.hidden.has(degreeKey(page.runs[runOf(curve)].degree));
+  && !(dashing() && state.hidden.has(dashKey(dashing().of[runOf(curve)])));
 
 function nameOf(curve) {
   if (!("group" in curve)) return page.runs[curve.run].name;
@@ -39,19 +39,25 @@ function extent() {
   return last > 0 ? [-0.012 * last, 1.012 * last] : [-0.012, 1.012];
 }
 
+const BAND_ROOM = 0.25;
+
 // Where a diverged run leaves the others far behind, the chart keeps the range of the others.
 function heights(curves, scale) {
+  const seen = (y) => scale !== "log" || y > 0, place = (y) => (scale === "log" ? Math.log10(y) : y);
   const of = (broken) => curves.filter((c) => isShown(c) && page.runs[runOf(c)].broken === broken)
-    .flatMap((c) => [...valuesOf(c), ...(c.low ?? []), ...(c.high ?? [])])
-    .filter((y) => scale !== "log" || y > 0);
+    .flatMap(valuesOf).filter(seen);
   const healthy = of(false), broken = of(true);
-  const low = least(healthy), high = largest(healthy);
-  const [from, to] = scale === "log" ? [Math.log10(low), Math.log10(high)] : [low, high];
+  let from = place(least(healthy)), to = place(largest(healthy));
+  // The interval of two seeds is wide: a band does not take the chart from the lines.
+  const bands = curves.filter((c) => isShown(c) && c.low);
+  const most = BAND_ROOM * (to - from || 1);
+  from = Math.max(from - most, place(least([...healthy, ...bands.flatMap((c) => c.low)].filter(seen))));
+  to = Math.min(to + most, place(largest([...healthy, ...bands.flatMap((c) => c.high)])));
   const room = 0.06 * (to - from) || 0.06;
   const limits = scale === "log" ? [10 ** (from - room), 10 ** (to + room)]
     : [from - room, to + room];
   const leaves = broken.some((y) => y < limits[0] || y > limits[1]);
-  if (!healthy.length || !leaves) return null;
+  if (!healthy.length || !(leaves || bands.length)) return null;
   return { axis: [from - room, to + room], limits };
 }
 
@@ -74,22 +80,21 @@ function traces(panel, curves, colours, limits) {
     const run = page.runs[runOf(curve)], isMean = "group" in curve;
     const line = colours[labelOf(curve)], visible = isShown(curve), y = valuesOf(curve);
     const x = curve[state.axis];
-    // Where degrees agree their curves coincide: the first is a wide pale band below the others.
-    const band = page.degrees > 1 && run.first_degree && !isMean;
+    const band = isBand(runOf(curve)) && !isMean;
     const common = { type: "scatter", name: plain(nameOf(curve)), visible, meta: labelOf(curve) };
-    if (isMean) {
+    if (curve.low) {
       found.push({
         ...common, mode: "lines", x: [...x, ...x.toReversed()],
         y: [...curve.high, ...curve.low.toReversed()], fill: "toself", hoverinfo: "skip",
-        fillcolor: line.replace("rgb(", "rgba(").replace(")", ", 0.2)"),
-        line: { width: 0 },
+        fillcolor: line.replace("rgb(", "rgba(").replace(")", ", 0.15)"),
+        line: { width: 0, color: line },
       });
     }
     found.push({
       ...common, mode: y.length === 1 ? "markers" : "lines", x, y,
       opacity: band ? 0.42 : 1,
       line: {
-        color: line, dash: run.dash, width: band ? (panel.main ? 6 : 3.6) : 2 * main,
+        color: line, dash: patternOf(runOf(curve)), width: band ? (panel.main ? 6 : 3.6) : 2 * main,
       },
       marker: { color: line, size: 7 },
       hovertemplate: `%{y:${panel.hover}}`,

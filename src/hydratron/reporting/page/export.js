@@ -14,17 +14,14 @@ function save(panel, format) {
       line: { color: first.line.color, width: 3 }, showlegend: true,
     });
   }
-  if (page.degrees > 1) {
-    for (const degree of new Set(page.runs.map((run) => run.degree))) {
-      if (state.hidden.has(degreeKey(degree))) continue;
-      const run = page.runs.find((one) => one.degree === degree);
-      data.push({
-        type: "scatter", mode: "lines", x: [null], y: [null], name: plain(degree),
-        opacity: run.first_degree ? 0.42 : 1,
-        line: { color: colour("soft"), width: run.first_degree ? 6 : 2, dash: run.dash },
-        showlegend: true,
-      });
-    }
+  for (const [index, label] of (dashing()?.labels ?? []).entries()) {
+    if (state.hidden.has(dashKey(index))) continue;
+    const band = state.dash === "parallel" && index === 0 && state.seeds !== "mean";
+    data.push({
+      type: "scatter", mode: "lines", x: [null], y: [null], name: plain(`${state.dash} ${label}`),
+      opacity: band ? 0.42 : 1, showlegend: true,
+      line: { color: colour("soft"), width: band ? 6 : 2, dash: page.dashes[index] },
+    });
   }
   const broken = new Set(page.runs.filter((run) => run.broken).map((run) => run.status));
   if (broken.size) {
@@ -38,7 +35,7 @@ function save(panel, format) {
   const figured = {
     ...layout, ...size, showlegend: true, paper_bgcolor: colour("card"),
     margin: { l: 64, r: 20, t: 24, b: 52 },
-    legend: { title: { text: plain(state.colour), font: { size: 12 } }, font: { color: colour("ink"), size: 13 } },
+    legend: { title: { text: plain(titleOf(state.colour)), font: { size: 12 } }, font: { color: colour("ink"), size: 13 } },
   };
   figured.yaxis.title = { text: `${panel.title}${unit}`, font: { size: 13 } };
   const filename = `${page.title}-${panel.metric}`.replace(/[^A-Za-z0-9_.-]+/g, "-");

@@ -15,8 +15,10 @@ function swatch(classes, pattern, line) {
   return picture;
 }
 
+// The values of all that differs need no word before them.
+const titleOf = (key) => (key === "variant" ? "" : key);
 const colourKey = (index) => `c:${state.colour}:${colouring().labels[index]}`;
-const degreeKey = (degree) => `d:${degree}`;
+const dashKey = (index) => `d:${state.dash}:${dashing().labels[index]}`;
 
 function key(name, label, picture) {
   const button = document.createElement("button");
@@ -34,23 +36,26 @@ function key(name, label, picture) {
   return button;
 }
 
-function keys(...children) {
+function keys(title, children) {
   const box = document.createElement("div");
   box.className = "keys";
-  box.append(...children);
+  const head = document.createElement("span");
+  head.className = "title";
+  head.textContent = title;
+  box.append(head, ...children);
   return box;
 }
 
 // The colours, the dashes where there are several, and what a cross at the end of a line says.
 function drawLegend() {
-  const { labels, colours, of } = colouring();
-  const groups = [keys(...labels.map((label, index) =>
+  const { key: told, labels, colours, of } = colouring();
+  const groups = [keys(titleOf(told), labels.map((label, index) =>
     key(colourKey(index), label, swatch("key", "solid", colours[index]))))];
-  if (page.degrees > 1) {
-    const degrees = new Map(page.runs.map((run) => [run.degree, run]));
-    const ordered = [...degrees.values()].sort((a, b) => b.first_degree - a.first_degree);
-    groups.push(keys(...ordered.map((run) =>
-      key(degreeKey(run.degree), run.degree, swatch(run.first_degree ? "band" : "", run.dash)))));
+  if (dashing()) {
+    groups.push(keys(state.dash, dashing().labels.map((label, index) =>
+      key(dashKey(index), label, swatch(
+        state.dash === "parallel" && index === 0 && state.seeds !== "mean" ? "band" : "",
+        page.dashes[index])))));
   }
   const broken = [...new Set(page.runs.filter((run) => run.broken).map((run) => run.status))];
   if (broken.length) {
@@ -61,11 +66,17 @@ function drawLegend() {
   }
   document.querySelector(".legend").replaceChildren(...groups);
   for (const picture of document.querySelectorAll("svg[data-run]")) {
-    picture.style.setProperty("--line", colours[of[picture.dataset.run]]);
+    const run = picture.dataset.run, pattern = patternOf(run);
+    picture.style.setProperty("--line", colours[of[run]]);
+    picture.classList.toggle("band", isBand(run));
+    picture.firstChild.setAttribute("stroke-dasharray", pattern === "solid" ? "none" : pattern);
   }
-  for (const option of document.querySelectorAll("#colour option")) {
-    option.disabled = state.seeds === "mean"
-      && !keepsGroups(page.colourings.find((offered) => offered.key === option.value));
-    option.selected = option.value === state.colour;
+  for (const name of ["colour", "dash"]) {
+    for (const option of document.querySelectorAll(`#${name} option`)) {
+      option.disabled = state.seeds === "mean" && !keepsGroups(legendOf(option.value));
+      option.selected = option.value === state[name];
+    }
   }
+  const note = document.getElementById("mean-note");
+  if (note) note.hidden = state.seeds !== "mean";
 }

@@ -7,14 +7,12 @@ function redraw() {
 }
 
 recall();
-if (state.seeds === "mean" && !keepsGroups(colouring())) state.colour = page.colourings[0].key;
+keepGroups();
 
 for (const name of choices) {
   document.getElementById(name)?.addEventListener("change", (event) => {
     state[name] = event.target.value;
-    if (state.seeds === "mean" && !keepsGroups(colouring())) {
-      state.colour = page.colourings[0].key;
-    }
+    keepGroups();
     remember();
     drawLegend();
     draw();
@@ -38,6 +36,9 @@ addEventListener("beforeprint", () => {
   before = root.style.colorScheme;
   root.style.colorScheme = "light";
   root.classList.add("print");
+  for (const box of document.querySelectorAll(".scroll")) {
+    box.firstChild.style.zoom = Math.min(1, box.clientWidth / box.scrollWidth);
+  }
   // A page that is printed the moment it opens has nothing yet to draw with.
   if (!window.Plotly) return;
   drawAll();
@@ -46,6 +47,7 @@ addEventListener("beforeprint", () => {
 addEventListener("afterprint", () => {
   root.style.colorScheme = before;
   root.classList.remove("print");
+  for (const table of document.querySelectorAll(".scroll table")) table.style.zoom = "";
   redraw();
 });
 
@@ -57,6 +59,7 @@ if (page.reload) {
   setInterval(() => { if (!pressed && !document.hidden) location.reload(); }, 1000 * page.reload);
 }
 
+watchTables();
 drawLegend();
 draw();
 ready.then(() => {

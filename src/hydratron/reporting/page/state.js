@@ -1,10 +1,10 @@
 const page = JSON.parse(document.getElementById("data").textContent);
 const root = document.documentElement;
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
-const choices = ["axis", "scale", "smoothing", "seeds", "colour"];
+const choices = ["axis", "scale", "smoothing", "seeds", "colour", "dash"];
 const state = {
-  axis: "tokens", scale: "linear", smoothing: "smooth", seeds: "runs",
-  colour: page.colourings[0].key, hidden: new Set(),
+  axis: "tokens", scale: "linear", smoothing: "smooth", seeds: page.groups.length ? "mean" : "runs",
+  colour: page.colour, dash: page.dash, hidden: new Set(),
 };
 for (const curve of page.curves) {
   if (typeof curve.tokens === "number") {
@@ -25,11 +25,24 @@ function resolved(css) {
 }
 const colour = (name) => resolved(`var(--${name})`);
 
-const colouring = () => page.colourings.find((offered) => offered.key === state.colour);
+const legendOf = (key) => page.legends.find((offered) => offered.key === key);
+const colouring = () => legendOf(state.colour);
+// Without one every line is solid.
+const dashing = () => legendOf(state.dash);
+const patternOf = (run) => page.dashes[dashing()?.of[run] ?? 0];
+// Where degrees agree their curves coincide: the first is a wide pale band below the others.
+const isBand = (run) => state.dash === "parallel" && dashing().of[run] === 0;
 
-// A mean has one colour where all its seeds have the same one; else the colouring splits it.
-const keepsGroups = (offered) =>
-  page.groups.every((group) => new Set(group.runs.map((run) => offered.of[run])).size < 2);
+// A mean has one look where all its seeds have the same one; else the legend would split it.
+const keepsGroups = (offered) => !offered
+  || page.groups.every((group) => new Set(group.runs.map((run) => offered.of[run])).size < 2);
+
+function keepGroups() {
+  if (state.seeds !== "mean") return;
+  for (const name of ["colour", "dash"]) {
+    if (!keepsGroups(legendOf(state[name]))) state[name] = page[name];
+  }
+}
 
 // The choices live in the address: they outlast a reload and can be sent as a link.
 function remember() {
@@ -46,9 +59,8 @@ function recall() {
     const value = kept.get(key);
     const input = document.querySelector(`#${key} input[value="${CSS.escape(value ?? "")}"]`);
     if (input) input.checked = true;
-    if (input || (key === "colour" && page.colourings.some((c) => c.key === value))) {
-      state[key] = value;
-    }
+    const option = document.querySelector(`#${key} option[value="${CSS.escape(value ?? "")}"]`);
+    if (input || option) state[key] = value;
   }
   for (const key of kept.getAll("hide")) state.hidden.add(key);
   if (["light", "dark"].includes(kept.get("theme"))) root.style.colorScheme = kept.get("theme");

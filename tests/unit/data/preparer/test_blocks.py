@@ -17,7 +17,7 @@ from hydratron.data.preparer import blocks as blocking
 from hydratron.data.preparer.blocks import Block, Fragment, Lines, Part, Texts, file_blocks, gather
 from hydratron.data.text import sources
 from hydratron.data.text.cutting import next_boundary
-from hydratron.data.text.files import find_files
+from hydratron.data.text.finding import find_files
 
 LINES = Lines(Path("a.jsonl"), 1, b'{"a": "x", "b": "y"}\n', ("a", "b"))
 DOCUMENT = st.tuples(st.integers(0, 1), st.lists(st.text("ab", min_size=1, max_size=9), min_size=1))
@@ -76,7 +76,7 @@ def test_files_of_all_kinds_are_read_and_hashed(
     (tmp_path / "a.txt").write_text("a long text")
     (tmp_path / "b.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in "xy"))
     parquet.write_table(pyarrow.table({"text": ["p", None]}), tmp_path / "c.parquet")
-    files = find_files([tmp_path], "INPUT")
+    files = find_files([tmp_path], "INPUT").files
     told: list[int] = []
     hashes: list[str] = []
     blocks = list(file_blocks(files, ["text"], next_boundary, told.append, hashes))

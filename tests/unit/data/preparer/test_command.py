@@ -22,29 +22,6 @@ from tests.unit.data.conftest import sentence
 from tests.unit.data.text.packing import PACK
 
 
-@pytest.fixture
-def request_(corpus: Path, tmp_path: Path) -> Request:
-    return Request(
-        inputs=[str(corpus)],
-        output=tmp_path / "tokens",
-        tokenizer="bpe",
-        vocab_size=300,
-        keys=["text"],
-        level="document",
-        append_eod=True,
-        language="en",
-        workers=1,
-        force=False,
-    )
-
-
-@pytest.fixture
-def tokenizer(request_: Request, tmp_path: Path) -> str:
-    """The path of a tokenizer.json, made from the corpus."""
-    prepare_files(replace(request_, output=tmp_path / "first"), progress=False)
-    return str(tmp_path / "first" / "tokenizer.json")
-
-
 def decoded(folder: Path, name: str = "text_document") -> list[str]:
     tokenizer = Tokenizer.load(folder / "tokenizer.json")
     dataset = IndexedDataset(folder / name)
@@ -250,17 +227,3 @@ def test_a_text_file_has_no_keys_to_choose(request_: Request, tmp_path: Path) ->
     path.write_text("text")
     with pytest.raises(DataError, match=rf"INPUT={path}: a .txt file has no keys"):
         prepare_files(replace(request_, inputs=[str(path)], keys=["a", "b"]), progress=False)
-
-
-@pytest.mark.parametrize("content", ["", '{"text": ""}\n'])
-def test_an_input_without_text_is_refused(
-    request_: Request, tokenizer: str, corpus: Path, content: str
-) -> None:
-    corpus.write_text(content)
-    with pytest.raises(DataError, match="gives no tokens for text_document"):
-        prepare_files(replace(request_, tokenizer=tokenizer), progress=False)
-
-
-def test_an_output_that_cannot_be_written_is_named(request_: Request, corpus: Path) -> None:
-    with pytest.raises(DataError, match=rf"--output={corpus}/tokens: cannot be written: "):
-        prepare_files(replace(request_, output=corpus / "tokens"), progress=False)

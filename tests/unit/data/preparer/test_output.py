@@ -29,7 +29,8 @@ def write(
     append_eod: bool = True,
     names: tuple[str, ...] = ("a",),
 ) -> Written:
-    job = Job(tokenizer.to_json(), "<u2", len(names), level, append_eod, "en")
+    end = tokenizer.eod if append_eod else None
+    job = Job(tokenizer.to_json(), "<u2", len(names), level, end, "en")
     return write_datasets(folder, names, map(Worker(job), blocks), job)
 
 

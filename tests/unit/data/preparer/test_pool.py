@@ -19,7 +19,7 @@ from hydratron.errors import DataError, Problem
 from tests.unit.data.conftest import sentence
 
 JOB = Job(
-    train_bpe([sentence(i) for i in range(60)], 300).to_json(), "<u2", 1, "document", True, "en"
+    train_bpe([sentence(i) for i in range(60)], 300).to_json(), "<u2", 1, "document", 299, "en"
 )
 BLOCKS: list[Block] = [Texts([(0, sentence(i)), (0, sentence(i + 1))]) for i in range(12)]
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from hydratron.data.text.files import InputFile, find_files, input_sha256, kind_of, open_file
+from hydratron.data.text.files import InputFile, input_sha256, kind_of, open_file
 from hydratron.errors import DataError
 from tests.unit.data.text.packing import PACK
 
@@ -79,36 +78,10 @@ def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
     ("name", "kind"),
     [
         ("a.txt", ".txt"), ("a.b.jsonl.xz", ".jsonl"), ("a.txt.zst", ".txt"),
-        ("a.jsonl.gz", ".jsonl"), ("a.parquet", ".parquet"),
+        ("a.jsonl.gz", ".jsonl"), ("A.JSONL.GZ", ".jsonl"), ("A.Txt", ".txt"),
+        ("a.parquet", ".parquet"),
         ("a.parquet.gz", ""), ("a.csv", ""), ("a.gz", ""), ("txt", ""),
     ],
 )  # fmt: skip
 def test_the_name_says_what_is_in_a_file(name: str, kind: str) -> None:
     assert kind_of(Path(name)) == InputFile(name, Path(name)).kind == kind
-
-
-def test_folders_are_searched_in_order(tmp_path: Path) -> None:
-    for name in ("b.txt", "a/z.txt.gz", "a/k.jsonl", "notes.md", ".hidden.txt", ".git/x.txt"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
-    (tmp_path / "folder.txt").mkdir()
-    names = [file.name for file in find_files([tmp_path, tmp_path / "b.txt"], "INPUT")]
-    assert names == ["a/k.jsonl", "a/z.txt.gz", "b.txt", "b.txt"]
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda folder: folder / "none", "does not exist; expected a .txt, .jsonl (also .gz,"),
-        (lambda folder: folder, "the folder has no .txt, .jsonl or .parquet file"),
-        (lambda folder: Path(__file__), "is not a .txt, .jsonl (also .gz, .xz, .zst) or .parquet"),
-    ],
-)
-def test_paths_without_text_are_refused(
-    tmp_path: Path, make: Callable[[Path], Path], reason: str
-) -> None:
-    path = make(tmp_path)
-    with pytest.raises(DataError) as caught:
-        find_files([path], "INPUT")
-    assert str(caught.value).startswith(f"INPUT={path}: {reason}")

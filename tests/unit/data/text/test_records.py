@@ -88,6 +88,7 @@ def test_every_line_gives_the_texts_of_its_keys() -> None:
         (b'"x"', "each line must be a JSON object such as"),
         (b'{"body": "x", "a": 1}', "no key 'text' (keys: a, body); choose one with --key"),
         (b"{}", "no key 'text' (keys: none)"),
+        (b'{"text": "a", "b": {}, "text": "c"}', "has the key 'text' 2 times"),
         (b'{"text": 1}', "the value of 'text' must be a string"),
         (b'{"text": "\\ud800"}', "the value of 'text' has half of a surrogate pair"),
         (b'{"text": "\xff"}', "not UTF-8 at byte 10; convert it to UTF-8"),
@@ -98,6 +99,10 @@ def test_a_broken_line_is_named(line: bytes, reason: str) -> None:
     with pytest.raises(DataError) as caught:
         parse(b'{"text": "fine"}\n\n' + line + b'\n{"text": "fine"}', first=41)
     assert str(caught.value).startswith(f"a.jsonl:43: {reason}")
+
+
+def test_a_key_inside_is_not_a_second_one() -> None:
+    assert parse(b'{"text": "a", "b": {"text": "c"}, "d": ["text", "text"]}') == [("a",)]
 
 
 def table(path: Path, **columns: object) -> Path:
@@ -126,6 +131,12 @@ def test_rows_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: no column 'body' (columns: text, id); {records.CHOICE}"
     with pytest.raises(DataError, match=r"the column 'id' holds int64, not strings"):
         list(parquet_rows(path, ["id"], ignore))
+
+    twice = pyarrow.table([["x"], ["y"], [1]], names=["text", "text", "id"])
+    parquet.write_table(twice, path)
+    with pytest.raises(DataError) as caught:
+        list(parquet_rows(path, ["text"], ignore))
+    assert str(caught.value) == f"{path}: has 2 columns 'text'; rename all but one"
 
     broken = pyarrow.array([b"fine", b"x\xff"]).view(pyarrow.string())
     path = table(tmp_path / "b.parquet", text=broken)

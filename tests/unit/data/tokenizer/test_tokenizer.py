@@ -48,10 +48,33 @@ def test_special_entries_are_ordinary_text(tokenizer: Tokenizer) -> None:
 
 
 def test_the_end_of_a_document() -> None:
-    assert BPE.decode([BPE.eod]) == END_OF_TEXT
-    assert WORDPIECE.decode([WORDPIECE.eod]) == "[SEP]"
-    with pytest.raises(ValueError, match=r"no <\|endoftext\|> and no \[SEP\]"):
-        Tokenizer(tokenizers.Tokenizer(models.BPE()))
+    assert BPE.eod == BPE.token_id(END_OF_TEXT)
+    assert WORDPIECE.eod == WORDPIECE.token_id("[SEP]")
+
+
+def with_marks(*names: str) -> tokenizers.Tokenizer:
+    inner = tokenizers.Tokenizer(models.BPE())
+    inner.add_special_tokens(["<unk>", *names])
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("names", "end", "eod"),
+    [
+        (["</s>"], None, 1), (["<s>", "</s>", "<|end_of_text|>"], None, 3), (["<eos>"], None, 1),
+        (["</s>", "[SEP]"], None, 2), (["</s>", "<eod>"], "<eod>", 2), (["<END>"], "<END>", 1),
+        (["<END>"], None, None),
+    ],
+)  # fmt: skip
+def test_the_end_of_other_tokenizers(names: list[str], end: str | None, eod: int | None) -> None:
+    inner = with_marks(*names)
+    assert Tokenizer(inner, end).eod == eod
+    assert Tokenizer.from_json(inner.to_str(), end).eod == eod
+
+
+def test_an_end_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match="the vocabulary has no <END>"):
+        Tokenizer(with_marks("</s>"), "<END>")
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", "[]"])

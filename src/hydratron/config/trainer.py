@@ -1,0 +1,50 @@
+"""The options of one training run's length, batch, precision and intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hydratron.config.option import option
+
+
+@dataclass
+class TrainerConfig:
+    """`trainer=`: how long, how large a batch, how precise, how often it is measured."""
+
+    max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
+    global_batch_size: int = option(
+        8, "sequences per optimizer step, all replicas", minimum=1, fixed=True
+    )
+    micro_batch_size: int | None = option(
+        None,
+        "sequences per forward pass of one replica; null: its whole share of the global batch",
+        minimum=1,
+        per_degree=True,
+    )
+    precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
+    matmul_precision: str = option(
+        "highest",
+        "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",
+        choices=("highest", "high", "medium"),
+    )
+    accelerator: str = option(
+        "auto",
+        "auto: gpu where a host has one for each of its ranks, else cpu",
+        choices=("auto", "cpu", "gpu"),
+    )
+    log_every_n_steps: int | None = option(
+        None,
+        "optimizer steps between rows of metrics.jsonl; null: about max_steps / 100, at most 100",
+        minimum=1, bookkeeping=True, distinct=True,
+    )  # fmt: skip
+    val_every_n_steps: int | None = option(
+        None, "optimizer steps between validations; null: about max_steps / 20, at most 1000",
+        minimum=1, bookkeeping=True, distinct=True,
+    )  # fmt: skip
+    val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)
+    timeout_seconds: float = option(300.0, "a collective that takes longer ends the job", above=0)
+    peak_flops: float | None = option(
+        None,
+        "FLOP/s of one rank that count as 100 % MFU; null: known GPU, else measured GEMM",
+        above=0,
+    )
