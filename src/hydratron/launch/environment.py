@@ -21,6 +21,16 @@ RUN = re.compile(
 # By which interface ranks talk: between hosts whoever knows the network says it; on one host it is
 # the loopback, because another's name may be unknown here and this host's name need not resolve.
 INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+# What libraries read once, when they are loaded.  A thread of OpenMP that spins for its peer takes
+# the core that the peer needs: with another process on two cores a step took six times as long.
+SPIN = {"GOMP_SPINCOUNT": "1000"}
+# glibc gives the memory of a step back and faults it in again with the next: thousands of pages.
+# Above the first size it would map each block anew; it trims what is free above the second.
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": str(2**30),
+    "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    "MALLOC_TOP_PAD_": str(2**26),
+}
 # A socket's path has at most 107 bytes, of which its folder and its name take 32.
 LONGEST_FOLDER = 72
 SHORT_FOLDERS = ("/tmp", "/var/tmp")
@@ -35,7 +45,14 @@ def inherited(environment: Mapping[str, str]) -> dict[str, str]:
     }
     if (folder := _short_folder()) is not None:
         kept["TMPDIR"] = folder
-    return kept
+    return loading(kept) | kept
+
+
+def loading(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a rank's process must start with, but for what the user has set."""
+    tuned = any(name.startswith("MALLOC_") for name in environment)
+    wanted = SPIN if tuned else SPIN | ALLOCATOR
+    return {name: value for name, value in wanted.items() if name not in environment}
 
 
 def one_host(rank: int, world_size: int) -> dict[str, str]:

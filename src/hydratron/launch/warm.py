@@ -13,9 +13,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from hydratron.launch.environment import short_sockets
+from hydratron.launch.environment import loading, short_sockets
 
-SPIN, SPIN_ROUNDS = "GOMP_SPINCOUNT", "1000"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -29,7 +28,7 @@ def start(
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    with _no_main_module(), _forkserver_as_start_method(), _short_spin():
+    with _no_main_module(), _forkserver_as_start_method(), _loading():
         _start_server()
         # After the server, whose folder for sockets it shares.
         process = context.Process(target=_begin, args=(target, *args), name=name)
@@ -60,19 +59,15 @@ def _begin(target: Callable[..., None], *args: Any) -> None:
 
 
 @contextmanager
-def _short_spin() -> Iterator[None]:
-    """For the server, which is started by the first process: OpenMP threads wait without spinning.
-
-    A thread that spins for its peer takes the core that the peer needs: with another process on two
-    cores a step took six times as long.  OpenMP reads the variable when it is loaded.
-    """
-    unset = SPIN not in os.environ
-    os.environ.setdefault(SPIN, SPIN_ROUNDS)
+def _loading() -> Iterator[None]:
+    """For the server, which the first process starts: its libraries read the environment once."""
+    set_here = loading(os.environ)
+    os.environ.update(set_here)
     try:
         yield
     finally:
-        if unset:
-            del os.environ[SPIN]
+        for name in set_here:
+            del os.environ[name]
 
 
 @contextmanager

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.launch.environment import LONGEST_FOLDER, inherited, one_host, short_sockets
+from hydratron.launch.environment import (
+    ALLOCATOR,
+    LONGEST_FOLDER,
+    SPIN,
+    inherited,
+    loading,
+    one_host,
+    short_sockets,
+)
 
 OF_OTHERS = """
 RANK LOCAL_RANK NODE_RANK GROUP_RANK ROLE_RANK WORLD_SIZE LOCAL_WORLD_SIZE GROUP_WORLD_SIZE
@@ -23,17 +31,25 @@ SLURM_JOB_ID TORCH_LOGS HTTPS_PROXY PRANK MASTER
 
 
 def test_what_names_another_process_or_run_is_left_out() -> None:
-    assert inherited(dict.fromkeys(OF_OTHERS.split(), "7")) == {}
+    assert inherited(dict.fromkeys(OF_OTHERS.split(), "7")) == loading({})
 
 
 def test_what_the_user_decides_stays() -> None:
     given = dict.fromkeys(OF_THE_USER.split(), "7")
-    assert inherited(given) == given
+    assert inherited(given) == given | loading(given)
+
+
+def test_what_libraries_read_when_they_are_loaded_is_the_users_where_set() -> None:
+    assert loading({"PATH": "/bin"}) == SPIN | ALLOCATOR
+    assert loading({"GOMP_SPINCOUNT": "7"}) == ALLOCATOR
+    # One setting of the allocator alone may have been measured: ours beside it were not.
+    assert loading({"MALLOC_ARENA_MAX": "2"}) == SPIN
+    assert inherited({"MALLOC_TRIM_THRESHOLD_": "7"}) == SPIN | {"MALLOC_TRIM_THRESHOLD_": "7"}
 
 
 def test_a_rank_of_one_host_knows_all_that_torchrun_would_say() -> None:
     assert one_host(1, 2)["RANK"] == one_host(1, 2)["LOCAL_RANK"] == "1"
-    assert inherited(one_host(1, 2)) == {}
+    assert inherited(one_host(1, 2)) == loading({})
 
 
 def test_sockets_have_short_paths_under_a_long_folder(
@@ -48,4 +64,4 @@ def test_sockets_have_short_paths_under_a_long_folder(
         assert tempfile.gettempdir() == folder
     assert tempfile.gettempdir() == str(long)
     monkeypatch.setattr(tempfile, "tempdir", "/tmp")
-    assert inherited({"TMPDIR": "/tmp"}) == {"TMPDIR": "/tmp"}
+    assert inherited({"TMPDIR": "/tmp"})["TMPDIR"] == "/tmp"
