@@ -6,8 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from hydratron.reporting.estimate import estimate
-from hydratron.reporting.verdict import Claim, direction, in_every_seed, magnitude, paired
+from hydratron.reporting.verdict import Claim, over_seeds, paired
 from hydratron.reproduce.collect import diverged_notes
 from hydratron.reproduce.draw import number
 from hydratron.reproduce.figure import Analysis, Figure
@@ -38,17 +37,14 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         return dict(found.get(Cell(place, depth, rate), {}))
 
     post, pre = (seeds(place, deep, rate) for place in (POST, PRE))
-    lower = estimate(list(paired(post, pre).values()))
     best = [seeds(place, deep, float(criteria["best"][place])) for place in (POST, PRE)]
-    tuned = estimate(list(paired(*best).values()))
     first, second = (seeds(place, shallow, rate) for place in (POST, PRE))
     both = {s: limit - max(first[s], second[s]) for s in sorted(first.keys() & second.keys())}
     verdicts = [
-        in_every_seed(Claim.of(criteria, "shallow"), both),
-        in_every_seed(Claim.of(criteria, "deep"), one_breaks(post, pre, limit)),
-        direction(Claim.of(criteria, "lower"), lower),
-        magnitude(Claim.of(criteria, "lower"), lower, None),
-        direction(Claim.of(criteria, "tuned"), tuned),
+        over_seeds(Claim.of(criteria, "shallow"), both),
+        over_seeds(Claim.of(criteria, "deep"), one_breaks(post, pre, limit)),
+        over_seeds(Claim.of(criteria, "lower"), paired(post, pre)),
+        over_seeds(Claim.of(criteria, "tuned"), paired(*best)),
     ]
     level = plateau(frame)
     known = f"frequencies alone: {level:.3f} nats; a run above {limit:.3f} has failed to train"

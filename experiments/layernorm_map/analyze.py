@@ -13,9 +13,7 @@ from hydratron.reporting.verdict import (
     Claim,
     Verdict,
     below_bound,
-    direction,
-    in_every_seed,
-    magnitude,
+    over_seeds,
     paired,
 )
 from hydratron.reproduce.collect import diverged_notes
@@ -52,7 +50,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
     limit = plateau(frame) - float(criteria["margin"])
     verdicts = _verdicts(frame, found, criteria, limit)
     notes = [
-        f"frequencies alone: {plateau(frame):.3f} nats; a run above {limit:.3f} has failed to train",
+        f"frequencies alone: {plateau(frame):.3f} nats; a run above {limit:.3f} fails to train",
         *(_border(found, place, limit) for place in PLACES),
         *_warmups(frame, criteria, limit),
         *diverged_notes(frame),
@@ -74,15 +72,12 @@ def _verdicts(
     warm = criteria["warmup"]
     longer = finals(frame[frame[WARMUP] == warm["long"]], LOSS)
     saved = longer.get(Cell(POST, deep, rate), {})
-    high = float(criteria["high"])
-    gaps = estimate(list(lower.values()))
     return [
-        in_every_seed(Claim.of(criteria, "stops"), one_breaks(post, pre, limit)),
-        direction(Claim.of(criteria, "best"), gaps),
-        magnitude(Claim.of(criteria, "best"), gaps, None),
-        in_every_seed(Claim.of(criteria, "deepnorm"), one_breaks(post, at(DEEPNORM, rate), limit)),
-        in_every_seed(Claim.of(criteria, "sandwich"), paired(at(PRE, high), at(SANDWICH, high))),
-        in_every_seed(Claim.of(criteria, "warmup"), one_breaks(post, saved, limit)),
+        over_seeds(Claim.of(criteria, "stops"), one_breaks(post, pre, limit)),
+        over_seeds(Claim.of(criteria, "best"), lower),
+        over_seeds(Claim.of(criteria, "deepnorm"), one_breaks(post, at(DEEPNORM, rate), limit)),
+        over_seeds(Claim.of(criteria, "sandwich"), one_breaks(post, at(SANDWICH, rate), limit)),
+        over_seeds(Claim.of(criteria, "warmup"), one_breaks(post, saved, limit)),
         _same_run(Claim.of(criteria, "degrees"), frame, float(criteria["degrees"])),
     ]
 
@@ -109,17 +104,19 @@ def _border(found: Finals, place: str, limit: float) -> str:
 
 
 def _warmups(frame: pd.DataFrame, criteria: dict[str, Any], limit: float) -> list[str]:
-    """What warm-up post-LN needs at the depth of the claims, one line for each rate."""
-    own = frame[(frame[PLACEMENT] == POST) & (frame[DEPTH] == criteria["deep"])]
+    """What warm-up post-LN needs, one line for each depth and rate with a longer one."""
+    own = frame[frame[PLACEMENT] == POST]
+    longer = own[own[WARMUP] != criteria["warmup"]["short"]]
     lines = []
-    for rate in sorted(own.loc[own[WARMUP] != criteria["warmup"]["short"], RATE].unique()):
+    for depth, rate in sorted(set(zip(longer[DEPTH], longer[RATE], strict=True))):
         texts = []
-        for steps, rows in own[own[RATE] == rate].groupby(WARMUP):
-            losses = finals(rows, LOSS)[Cell(POST, criteria["deep"], float(rate))]
+        for steps, rows in own[(own[DEPTH] == depth) & (own[RATE] == rate)].groupby(WARMUP):
+            losses = finals(rows, LOSS)[Cell(POST, int(depth), float(rate))]
             mean = estimate([v for v in losses.values() if math.isfinite(v)]).value
             failed = ", fails" if fails(losses, limit) else ""
             texts.append(f"{int(steps)} steps {mean:.3f}{failed}")
-        lines.append(f"post at {number(float(rate))} after a warm-up of: {'; '.join(texts)}")
+        where = f"post at {int(depth)} layers and {number(float(rate))}"
+        lines.append(f"{where}, after a warm-up of: {'; '.join(texts)}")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,15 @@ from hydratron.reproduce.figure import Analysis, Bars, Figure, Line, Panel
 
 TP, DP = "parallel.tensor_model_parallel_size", "parallel.data_parallel_size"
 SPEED, OURS = "perf/tokens_per_second", "ours"
-JUDGED = ("tensor", "data", "strong", "heads", "petaflops", "days")
+# How a published number of each study is written.
+JUDGED = {
+    "tensor": "{:.0f} %",
+    "data": "{:.0f} %",
+    "strong": "{:.2f}",
+    "heads": "{:.0f} %",
+    "petaflops": "{:.1f} PFLOP/s",
+    "days": "{:.2f}",
+}
 SMALLEST, LARGEST, TURING = "scaling_1.2b", "scaling_8.3b", "turing_nlg_17b"
 OCEAN = {"gpt2_355m": "355 M", "gpt2_2.5b": "2.5 B", LARGEST: "8.3 B", TURING: "17 B"}
 HELD = {
@@ -210,12 +219,15 @@ def _pipeline_note(share: float) -> str:
 def _verdicts(cells: Sequence[Cells], criteria: dict[str, Any]) -> list[Verdict]:
     """All by fits that did not see the number; the baseline, which is the unit, is not judged."""
     found = []
-    for name in JUDGED:
+    for name, form in JUDGED.items():
         own = [c for c in cells if c["study"] == name]
         details = [f"{c['job']}: {c['published']:g}, predicted {c[UNSEEN]:.3g}" for c in own]
         bound = criteria.get(f"within_{name}", criteria["within"])
         errors = [c[ERROR] for c in own]
-        found.append(verdict.predicted(Claim.of(criteria, name), errors, bound, details))
+        judged = verdict.predicted(Claim.of(criteria, name), errors, bound, details)
+        scale = 100 if form.endswith("%") else 1
+        ours = ", ".join(form.format(scale * c[UNSEEN]) for c in own)
+        found.append(replace(judged, ours=ours))
     return found
 
 
@@ -230,7 +242,7 @@ def _figure(rows: Sequence[Published], find: Find, cluster: ClusterConfig, share
     ]
     panels: list[Bars] = []
     if rows:
-        weak = [row for row in rows if row.study in JUDGED[:2]]
+        weak = [row for row in rows if row.study in ("tensor", "data")]
         strong = [rows[0], *(row for row in rows if row.study == "strong")]
         last = [row for row in rows if row.study == "tensor"][-1:]
         heads = [*(row for row in rows if row.study == "heads"), *last]

@@ -105,7 +105,9 @@ def _run_jobs(
         return 1
     verbs = {TRAIN: train.run, PLAN: plan.run}
     launcher = LAUNCHER.format(at_once).split() if at_once > 1 else []
-    code = run_stages(planned, verbs, launcher, lambda code: code == USAGE_ERROR or code > SIGNALLED)
+    code = run_stages(
+        planned, verbs, launcher, lambda code: code == USAGE_ERROR or code > SIGNALLED
+    )
     if code:
         return code
     left = unfinished(planned)

@@ -109,8 +109,8 @@ def lacking(profile: Profile) -> list[str]:
 def run_stages(
     planned: Sequence[PlannedStage],
     verbs: Mapping[str, Callable[[list[str]], int]],
-    launcher: Sequence[str],
     stop: Callable[[int], bool],
+    launcher: Sequence[str] = (),
 ) -> int:
     """Run every sweep by its verb, the finished jobs skipped; 0, or the code that stopped it.
 
