@@ -105,14 +105,17 @@ def _run_jobs(
         return 1
     verbs = {TRAIN: train.run, PLAN: plan.run}
     launcher = LAUNCHER.format(at_once).split() if at_once > 1 else []
-    code = run_stages(
-        planned, verbs, launcher, lambda code: code == USAGE_ERROR or code > SIGNALLED
-    )
+    code = run_stages(planned, verbs, _stops, launcher)
     if code:
         return code
     left = unfinished(planned)
     complain(*left, *["no results: not every job has run"] * bool(left))
     return 1 if left else 0
+
+
+def _stops(code: int) -> bool:
+    """Whether a sweep's exit code ends the profile: a mistake or a signal, not a failed job."""
+    return code == USAGE_ERROR or code > SIGNALLED
 
 
 def _conclude(
