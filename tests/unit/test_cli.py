@@ -144,6 +144,45 @@ def test_home_is_found_in_the_paths_of_every_verb(monkeypatch: pytest.MonkeyPatc
     assert report.build_parser().parse_args(["~/d"]).folders == [Path("/home/me/d")]
 
 
+def test_closed_streams_are_nowhere_and_no_file_takes_their_place(tmp_path: Path) -> None:
+    code = """
+import os, subprocess, sys
+from hydratron.cli import main
+sys.argv[1:] = ["--help"]
+code = main()
+opened = open("first", "w").fileno()
+child = subprocess.run([sys.executable, "-c", "import sys; print(1, flush=True)"]).returncode
+sys.exit(10 * (opened < 3) + code + child)
+"""
+    shell = f'{sys.executable} -c "$1" <&- >&- 2>&-'
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(["sh", "-c", shell, "sh", code], cwd=tmp_path, env=environment)
+    assert ran.returncode == 0
+    assert (tmp_path / "first").read_text() == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "plan"])
+@pytest.mark.parametrize(
+    ("place", "answer"),
+    [
+        (["-m", "hydra.sweep.dir=file"], "file: file is no folder"),
+        (["-m", "hydra.sweep.dir=file/deep"], "file/deep: {here}/file is no folder"),
+        (["hydra.run.dir=dangling/job"], "dangling/job: {here}/dangling is no folder"),
+        (["hydra.run.dir=/proc/1/job"], "/proc/1/job: /proc/1 cannot be written to"),
+    ],
+)
+def test_a_place_without_room_is_refused_before_anything_starts(
+    verb: str, place: list[str], answer: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (elsewhere / "file").write_text("mine")
+    (elsewhere / "dangling").symlink_to("nowhere")
+    assert main([verb, *place]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"hydratron: {answer.format(here=elsewhere)}\n"
+    assert said.out == ""
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["dangling", "file"]
+
+
 def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     code = "import sys; from hydratron.cli import main; sys.exit(main(['train', '--cfg', 'job']))"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

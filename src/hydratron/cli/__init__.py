@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from hydratron.cli import streams
 from hydratron.cli.parser import FAILED, INTERRUPTED, USAGE_ERROR, complain, told
 from hydratron.errors import HydratronError
 
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         # The processes of this command do not look for modules among the user's files.
         os.environ.setdefault("PYTHONSAFEPATH", "1")
+        streams.open_closed()
     verb, *rest = [*(sys.argv[1:] if argv is None else argv)] or [""]
     if verb in ("-h", "--help", "help"):
         print(HELP, end="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,17 @@ from hydratron.job import JobFolder, exit_code, read_json
 
 if TYPE_CHECKING:
     from hydratron.config.command import Command
+
+
+def check_place(planned: Command) -> None:
+    """Raise HydratronError, before any work is done, where the jobs' folders cannot be made."""
+    for folder in dict.fromkeys([planned.folder, *planned.job_folders(planned.folder)]):
+        # The job's own folder may be a file: `settle` has looked into it.
+        there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        if not there.is_dir():
+            raise HydratronError(f"{folder}: {there} is no folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise HydratronError(f"{folder}: {there} cannot be written to")
 
 
 def claim(planned: Command) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.hydra_flags import hydra_parser, parse, shown
-from hydratron.cli.jobs import claim, complain_of, made
+from hydratron.cli.jobs import check_place, claim, complain_of, made
 from hydratron.cli.parser import Parser
 from hydratron.job import SIGNALLED, write_json, write_text
 
@@ -45,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
     if (code := shown(args, overrides, planned)) is not None:
         return code
     planned, _ = settle(planned, VERB)
+    check_place(planned)
     folder = claim(planned)
     runner = Runner()
     code = run_planned(runner, planned, overrides, folder)

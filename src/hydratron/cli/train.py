@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.hydra_flags import hydra_parser, parse, shown
-from hydratron.cli.jobs import claim, complain_of
+from hydratron.cli.jobs import check_place, claim, complain_of
 from hydratron.cli.parser import FAILED, INTERRUPTED, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
@@ -54,6 +54,7 @@ def run(argv: Sequence[str]) -> int:
         if planned.here:
             check_accelerators(job.config for job in planned.jobs)
         planned, results = settle(planned, "train")
+        check_place(planned)
         work = _work(planned, results)
     prepared = _prepare([job.config for job in planned.jobs])
     if args.prepare_only:

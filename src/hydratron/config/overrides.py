@@ -135,12 +135,14 @@ def _check_choices(override: Override, choices: Sequence[str]) -> list[Problem]:
     if not chosen:
         found.append(Problem(group, typed_value(override), f"matches none of {listed(choices)}"))
     for choice in chosen:
-        # `experiment` is the one group that may be absent.
-        if choice in choices or (choice is None and group == "experiment"):
+        if choice in choices:
             continue
         shown = "null" if choice is None else choice
         if group == degrees.GROUP:
             reason = degrees.problem(choice)
+        elif choice is None and group == "experiment":
+            # It may be absent, but Hydra takes no null for a group.
+            reason = "a choice is expected; leave the key out for none"
         else:
             close = nearest(str(choice), choices)
             hint = f"nearest: {close}; " if close else ""

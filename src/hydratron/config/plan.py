@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
@@ -88,7 +90,8 @@ def plan(overrides: Sequence[str], multirun: bool = False) -> Command:
         sweep = Sweep.of([*params, *asked], groups)
         products = [settled] if open_ended else sweep.product(shared=base.launch.nodes > 1)
         naming = Naming.of(base, multirun, sweep.keys)
-        planned = _plan_jobs(hydra, [[*own, *product] for product in products], naming, refused)
+        products = [[*own, *product] for product in products]
+        planned = _plan_jobs(hydra, products, naming, refused, _params(base))
     return _placed(planned, base, multirun, open_ended, naming.pattern)
 
 
@@ -159,12 +162,31 @@ def _refuse(overrides: list[Override], reason: str) -> None:
 
 def _sweeper_params(base: DictConfig, groups: grammar.Groups) -> list[Override]:
     """`hydra.sweeper.params` as overrides, checked like those of the command line."""
-    params = base.hydra.sweeper.get("params") or {}
-    return grammar.parse([f"{key}={value}" for key, value in params.items()], groups)
+    return grammar.parse([f"{key}={value}" for key, value in _params(base).items()], groups)
+
+
+def _params(composed: DictConfig) -> Mapping[str, Any]:
+    return composed.hydra.sweeper.get("params") or {}
+
+
+def _refuse_inner_sweep(composed: DictConfig, product: list[Override], params: Any) -> None:
+    """Raise ConfigError where a file that a job chooses sweeps by itself: it would be one job.
+
+    `params` are those that the sweep has been made of.
+    """
+    if _params(composed) == params:
+        return
+    chosen = [override for override in product if override.key_or_group == "experiment"]
+    reason = "sweeps by itself (hydra.sweeper.params), which cannot be swept; give each a command"
+    raise ConfigError([Problem(o.key_or_group, o.value(), reason) for o in chosen or product])
 
 
 def _plan_jobs(
-    hydra: Composer, products: list[list[Override]], naming: Naming, refused: list[Problem]
+    hydra: Composer,
+    products: list[list[Override]],
+    naming: Naming,
+    refused: list[Problem],
+    params: Any,
 ) -> list[PlannedJob]:
     """Compose and validate every job.  Raises ConfigError with all problems, each once."""
     planned: list[PlannedJob] = []
@@ -172,16 +194,22 @@ def _plan_jobs(
     unread = {problem.key for problem in refused}
     for number, product in enumerate(products):
         try:
-            job = _plan_job(number, hydra.compose(product), naming)
+            composed = hydra.compose(product)
+            _refuse_inner_sweep(composed, product, params)
+            job = _plan_job(number, composed, naming)
             planned.append(job)
             wrong = problems(job.config, unread)
         except ConfigError as error:
             wrong = list(error.problems)
         found.update((str(problem), problem) for problem in wrong)
-    for name, times in Counter(job.name for job in planned).items():
-        if times > 1:
-            problem = Problem(SUBDIR, name, f"the same folder for {times} jobs")
-            found[str(problem)] = problem
+    for name, times in Counter(os.path.normpath(job.name) for job in planned).items():
+        wrong = [Problem(SUBDIR, name, f"the same folder for {times} jobs")] * (times > 1)
+        if naming.where == SUBDIR and (os.sep in name or name in (".", "..", "~")):
+            # Nothing that reads a sweep looks above or below.
+            wrong = [
+                Problem(SUBDIR, name, "one folder in that of the sweep, without /, is expected")
+            ]
+        found.update((str(problem), problem) for problem in wrong)
     if found:
         raise ConfigError(list(found.values()))
     return planned

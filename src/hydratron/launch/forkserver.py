@@ -16,7 +16,7 @@ from hydratron.errors import JobError
 from hydratron.job import JobFolder
 from hydratron.launch import failure, warm
 from hydratron.launch.environment import inherited, one_host
-from hydratron.launch.meeting import HERE, Meeting
+from hydratron.launch.meeting import HERE, Meeting, check
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output, sigterm_raises
 
 POLL_SECONDS = 0.25
@@ -33,6 +33,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
     `poll` is called a few times a second.  What became of the job is in result.json or
     failure.json.  An exception in this process (Ctrl-C, SIGTERM) ends the ranks before it leaves.
     """
+    check()
     world_size = config.parallel.world_size
     preload = ["torch", "hydratron.launch.worker", train.split(":")[0]]
     preload += ["wandb"] * (config.logger.kind == "wandb")

@@ -7,10 +7,26 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from hydratron.errors import JobError
+
 if TYPE_CHECKING:  # The launcher does without torch.
     from torch.distributed import Store
 
 HERE = "127.0.0.1"
+PATIENCE_SECONDS = 5.0
+
+
+def check() -> None:
+    """Raise JobError where no process reaches another by the loopback.
+
+    In a network namespace it is down at first; ranks would wait there for many minutes.
+    """
+    try:
+        with socket.create_server((HERE, 0)) as listener:
+            socket.create_connection(listener.getsockname(), PATIENCE_SECONDS).close()
+    except OSError as error:
+        reason = f"{HERE}: {error.strerror or error}"
+        raise JobError(f"{reason}; ranks meet there: is it up? (ip link set lo up)") from None
 
 
 @dataclass(frozen=True)

@@ -159,6 +159,22 @@ def test_jobs_need_folders_of_their_own() -> None:
     assert answer == "hydra.sweep.subdir=same: the same folder for 2 jobs"
 
 
+@pytest.mark.parametrize("name", ["../x", "/x${seed}", ".", "~/x", "a/${seed}"])
+def test_jobs_of_a_sweep_go_into_its_folder(name: str) -> None:
+    answer = _refusal(f"hydra.sweep.subdir='{name}'", "seed=1", multirun=True)
+    assert answer.endswith(": one folder in that of the sweep, without /, is expected")
+    assert _names(plan(["hydra.sweep.subdir='.a${seed}'"], multirun=True)) == [".a1234"]
+
+
+def test_experiments_that_sweep_are_not_swept() -> None:
+    """Each would be one job, of its base configuration."""
+    reason = "sweeps by itself (hydra.sweeper.params), which cannot be swept; give each a command"
+    assert _refusal("experiment=demo,fig7", multirun=True).splitlines() == [
+        f"experiment=demo: {reason}",
+        f"experiment=fig7: {reason}",
+    ]
+
+
 def test_problems_of_all_jobs_are_named_once() -> None:
     batch = ["trainer.global_batch_size=9", "trainer.micro_batch_size=8"]
     lines = ["model=gpt_pico,gpt_mini", "parallel=tp8", "seed=1,2", *batch]
