@@ -19,6 +19,7 @@ from hydratron.reproduce.placements import (
     heat_map,
     one_breaks,
     plateau,
+    same_scale,
     table,
 )
 
@@ -76,9 +77,12 @@ def _breaks(found: Finals, limit: float) -> str:
 def _figure(frame: pd.DataFrame, found: Finals, rate: float, limit: float) -> Figure:
     depths = sorted({cell.depth for cell in found})
     rates = sorted({cell.rate for cell in found})
-    panels = [curves(frame, LOSS, "masked loss, nats", d, rate, (POST, PRE)) for d in depths]
+    label, places = "masked loss, nats", (POST, PRE)
+    panels = [curves(frame, LOSS, label, depth, rate, places, limit) for depth in depths]
     level = plateau(frame)
     finite = [loss for losses in found.values() for loss in losses.values() if loss < level]
     shades = (min([*finite, level]), level)
     maps = [heat_map(found, place, limit, shades, depths, rates) for place in (POST, PRE)]
-    return Figure("BERT with LayerNorm after (post) and before (pre) each sublayer", panels, maps)
+    return Figure(
+        "BERT with LayerNorm after (post) and before (pre) each sublayer", same_scale(panels), maps
+    )

@@ -128,7 +128,7 @@ def _figure(frame: pd.DataFrame, found: Finals, criteria: dict[str, Any], limit:
     shades = (min([*finite, level]), level)
     maps = [heat_map(found, place, limit, shades, depths, rates) for place in PLACES]
     below = [
-        curves(frame, LOSS, "validation loss, nats", deep, rate, PLACES),
+        curves(frame, LOSS, "validation loss, nats", deep, rate, PLACES, limit),
         _gradients(frame, deep, rate, first=True),
         _gradients(frame, deep, rate, first=False),
     ]

@@ -144,7 +144,7 @@ def _conclude(
 
 def show(analysis: Analysis, results: Path) -> None:
     """Verdicts with their details, notes, and last the paths of the figure."""
-    from hydratron.reproduce.results import FIGURE, PAGE, effect
+    from hydratron.reproduce.results import PAGE, effect
 
     print()
     for verdict in analysis.verdicts:
@@ -153,5 +153,6 @@ def show(analysis: Analysis, results: Path) -> None:
             print(f"  {detail}")
     for note in analysis.notes:
         print(note)
-    print(results / FIGURE)
+    for name in analysis.figures:
+        print(results / f"{name}.svg")
     print(results / PAGE)

@@ -112,7 +112,8 @@ def _with_floor(x: np.ndarray, y: np.ndarray) -> _Fit | None:
         except (RuntimeError, optimize.OptimizeWarning):
             return None
     half = _student(len(x) - 3) * math.sqrt(covariance[1, 1]) if len(x) > 3 else None
-    return _Fit(*map(float, found), half)
+    scale, exponent, floor = map(float, found)
+    return _Fit(scale, exponent, floor, half)
 
 
 def _student(freedom: int) -> float:

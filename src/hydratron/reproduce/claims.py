@@ -11,7 +11,7 @@ import yaml
 from hydratron.job import read_json, write_text
 from hydratron.reporting.verdict import Status
 from hydratron.reproduce.catalog import Artifact
-from hydratron.reproduce.results import FIGURE, VERDICT, effect_text
+from hydratron.reproduce.results import VERDICT, effect_text
 
 CLAIMS, README = "claims.yaml", "README.md"
 # The largest scale that was run speaks for a claim.
@@ -96,7 +96,8 @@ def results_block(artifact: Artifact) -> str:
         return "Not run yet.\n"
     profile = found["profile"]
     text = f"Profile `{profile}`: {found['scale']}\n\n"
-    text += f"![{artifact.title}](results/{profile}/{FIGURE})\n\n"
+    for file, title in found["figures"].items():
+        text += f"![{title}](results/{profile}/{file})\n\n"
     text += "| claim | aspect | criterion | effect | verdict |\n|---|---|---|---|---|\n"
     for verdict in found["verdicts"]:
         cells = [verdict["claim"], verdict["aspect"], verdict["criterion"], _effect(verdict)]

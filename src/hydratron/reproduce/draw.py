@@ -80,23 +80,35 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     for line in panel.lines:
         _line(axes, line, panel.y_log)
-    if panel.rule is not None:
-        level, label = panel.rule
-        axes.axhline(level, color=INK, linestyle=":", linewidth=1)
-        place = axes.get_yaxis_transform()
-        axes.text(0.99, level, label, transform=place, ha="right", va="bottom", color=SOFT)
+    _rules(axes, panel.rules)
+    _scale(axes.set_xscale, axes.xaxis, panel.x_log)
+    _scale(axes.set_yscale, axes.yaxis, panel.y_log)
+    if panel.y_limits is not None:
+        axes.set_ylim(panel.y_limits)
     if panel.perplexity:
         right = axes.secondary_yaxis("right", functions=(_exp, _log))
         right.set_ylabel("perplexity")
         right.spines["right"].set_visible(True)
+        low, high = _exp(np.asarray(axes.get_ylim()))
+        right.yaxis.set_major_locator(LogLocator(subs=_subs(low, high), numticks=15))
         right.yaxis.set_major_formatter(FuncFormatter(_tick))
-    _scale(axes.set_xscale, axes.xaxis, panel.x_log)
-    _scale(axes.set_yscale, axes.yaxis, panel.y_log)
     labels = sum(bool(line.label) for line in panel.lines)
     # Between title and axes, where it hides no value.
     axes.set_title(panel.title, pad=22 if labels else 6)
     if labels:
         axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=labels, columnspacing=1.2)
+
+
+def _rules(axes: Axes, rules: Sequence[tuple[float, str]]) -> None:
+    """The highest has its name above, all others below: those of two near ones do not meet."""
+    highest = max((level for level, _ in rules), default=0.0)
+    for level, label in rules:
+        axes.axhline(level, color=INK, linestyle=":", linewidth=1)
+        side = "bottom" if level == highest else "top"
+        place = axes.get_yaxis_transform()
+        written = axes.text(0.99, level, label, transform=place, ha="right", va=side, color=SOFT)
+        # So that a curve behind it does not strike it through.
+        written.set_bbox({"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.6})
 
 
 def _heat_map(axes: Axes, heat: HeatMap) -> None:
@@ -112,6 +124,7 @@ def _heat_map(axes: Axes, heat: HeatMap) -> None:
     for row, values in enumerate(heat.values):
         for column, value in enumerate(values):
             if math.isnan(value):
+                axes.text(column, row, "not run", ha="center", va="center", color=SOFT, fontsize=7)
                 continue
             crossed = (row, column) in heat.crossed
             text = f"{value:.2f}" + ("\n×" if crossed else "")
@@ -125,10 +138,16 @@ def _scale(choose: Callable[[str], None], axis: Any, log: bool) -> None:
     if log:
         choose("log")
         low, high = axis.get_view_interval()
-        subs = (1,) if high > 100 * low else (1, 2, 5)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+        axis.set_major_locator(LogLocator(subs=_subs(low, high), numticks=9))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _subs(low: float, high: float) -> Sequence[float]:
+    """In how many steps a decade is told, so that ticks cover the data, few decades or a part."""
+    if high > 100 * low:
+        return (1,)
+    return (1, 2, 5) if high > 5 * low else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
 
 
 def _tick(value: float, _: int | None = None) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -35,7 +36,9 @@ def finals(frame: pd.DataFrame, loss: str) -> dict[Cell, dict[int, float]]:
     """The last `loss` of every run."""
     found: dict[Cell, dict[int, float]] = {}
     keys = [PLACEMENT, DEPTH, RATE, "seed", "status"]
-    for (place, depth, rate, seed, status), rows in frame.groupby(keys, sort=True):
+    key: Any
+    for key, rows in frame.groupby(keys, sort=True):
+        place, depth, rate, seed, status = key
         values = rows[loss].dropna()
         last = math.inf if status == "diverged" or values.empty else float(values.iloc[-1])
         found.setdefault(Cell(str(place), int(depth), float(rate)), {})[int(seed)] = last
@@ -102,8 +105,9 @@ def curves(
     depth: int,
     rate: float,
     places: Sequence[str],
+    limit: float,
 ) -> Panel:
-    """Mean and range over the seeds of what completed, with the plateau as a rule."""
+    """Mean and range over the seeds of what completed; plateau and limit are marked."""
     lines = []
     for place in places:
         own = frame[
@@ -116,12 +120,23 @@ def curves(
         ]
         steps = own.dropna(subset=[loss]).groupby("step")[loss]
         low, high = ([float(v) for v in edge] for edge in (steps.min(), steps.max()))
-        mean = [float(v) for v in steps.mean()]
-        x = [int(step) for step in steps.groups]
+        mean_of = steps.mean()
+        mean = [float(v) for v in mean_of]
+        x = [int(step) for step in mean_of.index]
         lines.append(Line(place, x, mean, COLOURS[place], band=(low, high)))
     title = f"{depth} layers, learning rate {number(rate)}"
-    level = plateau(frame)
-    return Panel(title, "step", label, lines, rule=(level, "frequencies alone"))
+    rules = [(plateau(frame), "frequencies alone"), (limit, "fails to train above")]
+    return Panel(title, "step", label, lines, rules=rules)
+
+
+def same_scale(panels: Sequence[Panel]) -> list[Panel]:
+    """The panels with one y axis, which holds the bands and rules of all."""
+    edges = [e for p in panels for line in p.lines for e in (line.band or (line.y,))]
+    values = [v for edge in edges for v in edge if math.isfinite(v)]
+    values += [level for panel in panels for level, _ in panel.rules]
+    low, high = min(values), max(values)
+    room = 0.05 * (high - low)
+    return [replace(panel, y_limits=(low - room, high + room)) for panel in panels]
 
 
 def table(

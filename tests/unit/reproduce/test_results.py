@@ -117,7 +117,7 @@ def test_the_artifacts_own_page_gets_its_results(artifact: Artifact) -> None:
     assert text.startswith("# Thing\n<!-- results")
     assert text.endswith("<!-- end of results -->\nafter\n")
     assert "old" not in text
-    assert "![A <title>](results/small/figure.svg)" in text
+    assert "![F](results/small/figure.svg)" in text
     assert "| the loss \\| is low | direction | below 5 | 4.71 nats [4.6, 4.81], n 3 |" in text
     write_pages(artifact.folder.parent, [artifact])
     assert own.read_text() == text
