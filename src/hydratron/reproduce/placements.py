@@ -125,7 +125,7 @@ def curves(
         x = [int(step) for step in mean_of.index]
         lines.append(Line(place, x, mean, COLOURS[place], band=(low, high)))
     title = f"{depth} layers, learning rate {number(rate)}"
-    rules = [(plateau(frame), "frequencies alone"), (limit, "fails to train above")]
+    rules = [(plateau(frame), "frequencies"), (limit, "limit")]
     return Panel(title, "step", label, lines, rules=rules)
 
 

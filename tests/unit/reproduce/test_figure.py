@@ -141,12 +141,12 @@ def test_the_ticks_of_perplexity_reach_the_ends_of_the_data() -> None:
     assert {"50", "100", "200", "500"} <= set(labels(right))
 
 
-def test_two_levels_have_their_names_on_different_sides() -> None:
-    place = axes(Line("a", [1, 2], [1, 2]), rules=[(2.0, "high"), (1.95, "low")])
-    assert {text.get_text(): text.get_va() for text in place.texts} == {
-        "high": "bottom",
-        "low": "top",
-    }
+def test_several_levels_are_named_in_the_legend_below_the_curves() -> None:
+    lines = [Line("a", [1, 2], [1, 2]), Line("b", [1, 2], [2, 1])]
+    place = axes(*lines, rules=[(2.0, "high"), (1.95, "low")])
+    assert not place.texts
+    # By columns of two.
+    assert legend(place) == ["a", "high", "b", "low"]
 
 
 def test_panels_that_are_compared_have_the_given_axis() -> None:
