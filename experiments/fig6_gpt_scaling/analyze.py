@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,15 +14,16 @@ from hydratron.reporting.estimate import estimate
 from hydratron.reporting.palette import on_white
 from hydratron.reporting.power_law import PowerLaw, power_law
 from hydratron.reporting.verdict import (
+    SEEDS,
     Claim,
+    Status,
     Verdict,
     direction,
-    in_every_seed,
-    magnitude,
-    paired,
+    weakest,
 )
 from hydratron.reproduce.collect import diverged_notes
 from hydratron.reproduce.figure import Analysis, Figure, Line, Panel
+from hydratron.reproduce.results import effect_text
 
 LOSS = "val/loss"
 Finals = dict[int, dict[str, float]]
@@ -52,72 +54,76 @@ def _finals(frame: pd.DataFrame) -> Finals:
 
 
 def _order(claim: Claim, models: list[str], finals: Finals) -> Verdict:
-    """The smallest of a seed's gaps between neighbouring sizes must be above 0."""
-    gaps = {}
-    for seed, losses in finals.items():
-        row = [losses.get(model, math.inf) for model in models]
-        whole = all(map(math.isfinite, row))
-        gaps[seed] = min(a - b for a, b in pairwise(row)) if whole else -math.inf
-    details = []
-    for smaller, larger in pairwise(models):
-        first, second = (
-            {seed: f[model] for seed, f in finals.items() if math.isfinite(f.get(model, math.inf))}
-            for model in (smaller, larger)
-        )
-        found = estimate(list(paired(first, second).values()))
-        if found.n:
-            half = "" if found.half is None else f" ± {found.half:.3f}"
-            details.append(f"{smaller} - {larger}: {found.value:+.3f}{half} nats")
-    return in_every_seed(claim, gaps, ["effect: the smallest gap of each seed", *details])
+    """Every step in size, of the seeds that have both: the least sure decides."""
+    gaps = {
+        f"{smaller} - {larger}": {
+            seed: _gap(losses[smaller], losses[larger])
+            for seed, losses in finals.items()
+            if smaller in losses and larger in losses
+        }
+        for smaller, larger in pairwise(models)
+    }
+    verdict = weakest(claim, gaps)
+    means = [[found[m] for found in finals.values() if m in found] for m in models]
+    ours = ", ".join(f"{math.exp(estimate(losses).value):.1f}" for losses in means)
+    said = effect_text(verdict.effect or math.nan, claim.unit, verdict.interval, verdict.n)
+    return replace(verdict, ours=f"{', '.join(models)} end at {ours}; least gap {said}")
+
+
+def _gap(smaller: float, larger: float) -> float:
+    """A run that diverged counts against the claim, whichever it was."""
+    return smaller - larger if math.isfinite(smaller) and math.isfinite(larger) else -math.inf
 
 
 def _faster(claim: Claim, models: list[str], finals: Finals, frame: pd.DataFrame) -> Verdict:
-    """The least share of tokens that a larger model saves must be above 0 in each seed."""
-    saved, details = {}, []
-    reached: dict[str, list[float]] = {model: [] for model in models[1:]}
+    """The share of the smallest size's tokens that each larger one needs less for its loss."""
+    shares: dict[str, dict[int, float]] = {}
     for seed, losses in finals.items():
         target = losses.get(models[0], math.inf)
         rows = frame[frame["seed"] == seed]
         total = float(rows.loc[rows["model"] == models[0], "tokens"].max())
-        shares = []
-        for model in models[1:]:
+        for model in (m for m in models[1:] if m in losses):
             curve = rows[rows["model"] == model].dropna(subset=[LOSS])
             tokens, values = (curve[key].to_numpy(float) for key in ("tokens", LOSS))
             at = first_crossing(tokens, values, target)
-            share = -math.inf if at is None or not math.isfinite(target) else 1 - at / total
-            shares.append(share)
-            reached[model].append(share)
-        saved[seed] = min(shares, default=-math.inf)
-    for model, shares in reached.items():
-        if shares and all(map(math.isfinite, shares)):
-            mean = 100 * sum(shares) / len(shares)
-            details.append(f"{model} saves {mean:.0f} % of the tokens")
-    return in_every_seed(claim, saved, ["effect: the least saving of each seed", *details])
+            reached = at is not None and math.isfinite(target)
+            shares.setdefault(model, {})[seed] = 1 - at / total if reached else -math.inf
+    return weakest(claim, shares)
 
 
 def _law(models: list[str], blocks: dict[str, int], finals: Finals) -> PowerLaw | None:
-    """Through the seeds that have a finite loss of every size; None with less than two sizes."""
-    rows = {seed: [losses.get(m, math.inf) for m in models] for seed, losses in finals.items()}
-    whole = {seed: row for seed, row in rows.items() if all(map(math.isfinite, row))}
-    if len(models) < 2 or not whole:
+    """Through all runs that have a finite loss; None with less than two sizes."""
+    points = [
+        (blocks[model], loss)
+        for losses in finals.values()
+        for model, loss in losses.items()
+        if math.isfinite(loss)
+    ]
+    if len({size for size, _ in points}) < 2:
         return None
-    return power_law([blocks[model] for model in models], whole)
+    return power_law([size for size, _ in points], [loss for _, loss in points])
 
 
 def _exponent(criteria: dict[str, Any], law: PowerLaw | None, seeds: int) -> list[Verdict]:
-    """Direction and magnitude of the exponent; nothing where no seed allows a fit."""
+    """Whether a power law describes the sizes at all; nothing where no fit is possible."""
     if law is None:
         return []
     form = f"L = {law.scale:.3g} N^-{law.exponent:.3g}"
     form += f" + {law.floor:.3g}" if law.floor else ""
     details = [f"{form}, off by at most {law.residual:.3f} nats"]
-    if law.spread.n < seeds:
-        details.append(f"left out, a run diverged: {seeds - law.spread.n} of {seeds} seeds")
-    published = criteria["paper"]["exponent"]
-    return [
-        direction(Claim.of(criteria, "law"), law.spread, details),
-        magnitude(Claim.of(criteria, "exponent"), law.spread, published),
-    ]
+    if not math.isnan(law.floor_p):
+        details.append(f"with a floor against without: p = {law.floor_p:.2g}")
+    if not math.isnan(law.lack_p):
+        how = "no more" if law.fits else "more"
+        details.append(
+            f"the sizes depart from it {how} than seeds do from each other: p = {law.lack_p:.2g}"
+        )
+    # Runs of too few seeds are too few, however many they are.
+    spread = law.spread if seeds >= SEEDS else replace(law.spread, n=seeds)
+    found = direction(Claim.of(criteria, "law"), spread, details)
+    if found.status == Status.REPRODUCED and not law.fits:
+        found = replace(found, status=Status.NOT_REPRODUCED)
+    return [found]
 
 
 def _table(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -23,7 +24,15 @@ from hydratron.reproduce.figure import Analysis, Bars, Figure, Line, Panel
 
 TP, DP = "parallel.tensor_model_parallel_size", "parallel.data_parallel_size"
 SPEED, OURS = "perf/tokens_per_second", "ours"
-JUDGED = ("tensor", "data", "strong", "heads", "petaflops", "days")
+# How a published number of each study is written.
+JUDGED = {
+    "tensor": "{:.0f} %",
+    "data": "{:.0f} %",
+    "strong": "{:.2f}",
+    "heads": "{:.0f} %",
+    "petaflops": "{:.1f} PFLOP/s",
+    "days": "{:.2f}",
+}
 SMALLEST, LARGEST, TURING = "scaling_1.2b", "scaling_8.3b", "turing_nlg_17b"
 OCEAN = {"gpt2_355m": "355 M", "gpt2_2.5b": "2.5 B", LARGEST: "8.3 B", TURING: "17 B"}
 HELD = {
@@ -81,11 +90,17 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         table += _pipelines(share)
         notes.append(_pipeline_note(share))
     notes += _measured_notes(measured)
+    memory = _memory_figure(find)
+    first, more = memory, {}
+    if rows:
+        first = _scaling_figure(rows)
+        more = {"memory": memory, "time": _time_figure(rows, find, cluster, share)}
     return Analysis(
-        _figure(rows, find, cluster, share),
+        first,
         pd.DataFrame(table, columns=list(COLUMNS)),
         _verdicts([*lines[1:], *flops, *days], criteria),
         notes,
+        more,
     )
 
 
@@ -210,38 +225,48 @@ def _pipeline_note(share: float) -> str:
 def _verdicts(cells: Sequence[Cells], criteria: dict[str, Any]) -> list[Verdict]:
     """All by fits that did not see the number; the baseline, which is the unit, is not judged."""
     found = []
-    for name in JUDGED:
+    for name, form in JUDGED.items():
         own = [c for c in cells if c["study"] == name]
         details = [f"{c['job']}: {c['published']:g}, predicted {c[UNSEEN]:.3g}" for c in own]
         bound = criteria.get(f"within_{name}", criteria["within"])
         errors = [c[ERROR] for c in own]
-        found.append(verdict.predicted(Claim.of(criteria, name), errors, bound, details))
+        judged = verdict.predicted(Claim.of(criteria, name), errors, bound, details)
+        scale = 100 if form.endswith("%") else 1
+        ours = ", ".join(form.format(scale * c[UNSEEN]) for c in own)
+        found.append(replace(judged, ours=ours))
     return found
 
 
-def _figure(rows: Sequence[Published], find: Find, cluster: ClusterConfig, share: float) -> Figure:
+def _scaling_figure(rows: Sequence[Published]) -> Figure:
+    weak = [row for row in rows if row.study in ("tensor", "data")]
+    strong = [rows[0], *(row for row in rows if row.study == "strong")]
+    last = [row for row in rows if row.study == "tensor"][-1:]
+    heads = [*(row for row in rows if row.study == "heads"), *last]
+    panels = [
+        _bars("weak scaling, Table 1", "GPUs", "efficiency", weak, 5),
+        _bars("strong scaling, 1.2 B", "GPUs", "speedup", strong, 3),
+        _bars("8.3 B on 8 GPUs", "attention heads", "efficiency", heads, 3),
+    ]
+    return Figure("How training scales, planned and published", panels)
+
+
+def _memory_figure(find: Find) -> Figure:
     known = {c.gpu: c.memory_gib for c in clusters()}
     rules = [(known[card], card) for card in CARDS]
     largest = {str(tp): find(LARGEST, tp, heads=HEADS) for tp in DEGREES}
     ocean = {title: find(model, 1) for model, title in OCEAN.items()}
-    below: list[Bars | Panel | None] = [
+    panels = [
         _held("memory of a rank, 8.3 B", "tensor parallel", largest, rules[:1], 3),
         _held("the ocean in a glass: one GPU", "parameters", ocean, rules, 3),
     ]
-    panels: list[Bars] = []
-    if rows:
-        weak = [row for row in rows if row.study in JUDGED[:2]]
-        strong = [rows[0], *(row for row in rows if row.study == "strong")]
-        last = [row for row in rows if row.study == "tensor"][-1:]
-        heads = [*(row for row in rows if row.study == "heads"), *last]
-        panels = [
-            _bars("weak scaling, Table 1", "GPUs", "efficiency", weak, 5),
-            _bars("strong scaling, 1.2 B", "GPUs", "speedup", strong, 3),
-            _bars("8.3 B on 8 GPUs", "attention heads", "efficiency", heads, 3),
-        ]
-        below.insert(1, _shares(rows, find, cluster))
-        below.append(_bubbles(share))
-    return Figure("How training scales, planned and published", panels, [b for b in below if b])
+    return Figure("What a rank holds, planned", [panel for panel in panels if panel])
+
+
+def _time_figure(
+    rows: Sequence[Published], find: Find, cluster: ClusterConfig, share: float
+) -> Figure:
+    panels = [_shares(rows, find, cluster), _bubbles(share)]
+    return Figure("What of a step is lost: all-reduces, and a pipeline's idle time", panels)
 
 
 def _bars(title: str, x_label: str, y_label: str, rows: Sequence[Published], width: int) -> Bars:
@@ -293,6 +318,6 @@ def _bubbles(share: float) -> Panel:
         "share of a step lost",
         [line],
         x_log=True,
-        rule=(share, label),
+        rules=[(share, label)],
         width=2,
     )

@@ -72,12 +72,13 @@ def _figure(gaps: pd.DataFrame, metrics: list[str], bound: float) -> Figure:
     for metric in metrics:
         lines = []
         for colour, (degree, rows) in enumerate(gaps.groupby("parallel", sort=False)):
-            worst = rows.groupby("step")[metric].max().clip(lower=LEAST)
+            # The largest so far: differences of single steps hide each other.
+            worst = rows.groupby("step")[metric].max().cummax().clip(lower=LEAST)
             steps = [int(step) for step in worst.index]
             values = [float(value) for value in worst]
-            lines.append(Line(str(degree), steps, values, colour, marks=True))
-        rule = (bound, f"bound {number(bound)}")
-        label = "relative difference from one process"
+            lines.append(Line(str(degree), steps, values, colour))
+        rules = [(bound, f"bound {number(bound)}")]
+        label = "largest relative difference so far"
         title = f"{TITLES[metric]} (at {number(LEAST)}: equal)"
-        panels.append(Panel(title, "step", label, lines, y_log=True, rule=rule))
+        panels.append(Panel(title, "step", label, lines, y_log=True, rules=rules))
     return Figure("Parallel degrees against one process", panels)

@@ -44,6 +44,13 @@ def path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def positive(text: str) -> int:
+    """A whole number above 0; argparse says so otherwise."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return int(text)
+
+
 def told(error: OSError) -> str:
     """`FILE: what is wrong with it`."""
     file = "" if error.filename is None else f"{error.filename}: "

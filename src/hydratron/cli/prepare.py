@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydratron.cli.parser import Parser, complain, path
+from hydratron.cli.parser import Parser, complain, path, positive
 
 ABOUT = """\
 Text to tokens in Megatron-LM's .bin/.idx format, once for all jobs and on all cores.
@@ -67,7 +67,7 @@ def build_parser() -> Parser:
     add("--tokenizer", default="bpe", metavar="SPEC", help=SPEC)
     add(
         "--vocab-size",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"entries of a trained tokenizer, special ones included (default {VOCAB_SIZE})",
     )
@@ -92,7 +92,7 @@ def build_parser() -> Parser:
         help="the tokenizer's entry that ends a document\n(default: <|endoftext|>, [SEP], </s>, "
         "... whichever it has)",
     )
-    add("--workers", type=_positive, metavar="N", help="processes (default: all usable cores)")
+    add("--workers", type=positive, metavar="N", help="processes (default: all usable cores)")
     add("--force", action="store_true", help="replace the prepared folder DIR by another one")
     add(
         "--verify",
@@ -106,12 +106,6 @@ def build_parser() -> Parser:
         help="join folders of one tokenizer as DIR, or PREFIXes as the PREFIX DIR",
     )
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return int(text)
 
 
 def _prepare(args: argparse.Namespace) -> int:

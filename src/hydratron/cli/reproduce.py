@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydratron.cli.parser import USAGE_ERROR, Parser, complain
+from hydratron.cli.parser import USAGE_ERROR, Parser, complain, positive
 from hydratron.job import SIGNALLED
 
 if TYPE_CHECKING:
@@ -19,13 +20,18 @@ ABOUT = (
     "before are skipped.  Results: experiments/NAME/results/PROFILE/."
 )
 
+# Of several jobs at a time.
+JOBLIB, PACKAGE = "hydra_plugins.hydra_joblib_launcher", "hydra-joblib-launcher"
+LAUNCHER = "hydra/launcher=joblib hydra.launcher.n_jobs={}"
+
 
 def build_parser() -> Parser:
     parser = Parser(prog="hydratron reproduce", description=ABOUT)
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="an artifact: fig6, tp_equivalence, ...")
-    add("--profile", metavar="P", help="its scale: smoke, small, gpu or paper")
+    add("--profile", metavar="P", help="its scale: smoke, small, long, gpu or paper")
     add("--list", action="store_true", help="artifacts, profiles, jobs and minutes")
+    add("--jobs", type=positive, default=1, metavar="N", help="at a time (1); more need joblib")
     add("--analyze-only", action="store_true", help="everything again from curves.csv")
     return parser
 
@@ -34,6 +40,8 @@ def run(argv: Sequence[str]) -> int:
     """0 whatever the verdicts say; 1 for a missing run or a machine that cannot run it."""
     parser = build_parser()
     args = parser.parse_args(argv)
+    if args.jobs > 1 and find_spec(JOBLIB) is None:
+        parser.error(f"--jobs {args.jobs}: needs Hydra's launcher: pip install {PACKAGE}")
     if not args.list and not (args.name and args.profile):
         parser.error("NAME and --profile are needed, or --list")
     from hydratron.reproduce.catalog import artifacts, experiments_dir, find
@@ -49,7 +57,7 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.reproduce.stages import plan_stages
 
     planned = plan_stages(artifact, profile)
-    code = _run_jobs(artifact, profile, planned)
+    code = _run_jobs(artifact, profile, planned, args.jobs)
     return code or _conclude(folder, known, artifact, profile, planned)
 
 
@@ -81,7 +89,9 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
     return f"{text}, about {sum(known):.0f} min"
 
 
-def _run_jobs(artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage]) -> int:
+def _run_jobs(
+    artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage], at_once: int
+) -> int:
     from hydratron.cli import plan, train
     from hydratron.reproduce.catalog import PLAN, TRAIN
     from hydratron.reproduce.stages import lacking, run_stages, unfinished
@@ -94,12 +104,18 @@ def _run_jobs(artifact: Artifact, profile: Profile, planned: Sequence[PlannedSta
         complain(f"profile {profile.name} cannot run here, it needs {' and '.join(missing)}")
         return 1
     verbs = {TRAIN: train.run, PLAN: plan.run}
-    code = run_stages(planned, verbs, lambda code: code == USAGE_ERROR or code > SIGNALLED)
+    launcher = LAUNCHER.format(at_once).split() if at_once > 1 else []
+    code = run_stages(planned, verbs, _stops, launcher)
     if code:
         return code
     left = unfinished(planned)
     complain(*left, *["no results: not every job has run"] * bool(left))
     return 1 if left else 0
+
+
+def _stops(code: int) -> bool:
+    """Whether a sweep's exit code ends the profile: a mistake or a signal, not a failed job."""
+    return code == USAGE_ERROR or code > SIGNALLED
 
 
 def _conclude(
@@ -128,7 +144,7 @@ def _conclude(
 
 def show(analysis: Analysis, results: Path) -> None:
     """Verdicts with their details, notes, and last the paths of the figure."""
-    from hydratron.reproduce.results import FIGURE, PAGE, effect
+    from hydratron.reproduce.results import PAGE, effect
 
     print()
     for verdict in analysis.verdicts:
@@ -137,5 +153,6 @@ def show(analysis: Analysis, results: Path) -> None:
             print(f"  {detail}")
     for note in analysis.notes:
         print(note)
-    print(results / FIGURE)
+    for name in analysis.figures:
+        print(results / f"{name}.svg")
     print(results / PAGE)

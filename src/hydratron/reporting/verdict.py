@@ -1,21 +1,22 @@
-"""Verdicts on a paper's claims: differences paired by seed, Student t intervals, a power law.
+"""Verdicts on a paper's claims: differences paired by seed, judged by Student t intervals.
 
-Whether a claim holds (direction) and how large its effect is (magnitude) are judged apart.
+One rule for every claim of a difference: it is REPRODUCED only where the interval over seeds lies
+above 0, or above the limit.  In how many seeds it holds stands beside it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from hydratron.reporting.estimate import Estimate, estimate
+from hydratron.reporting.estimate import STUDENT, Estimate, estimate
 
 SEEDS = 3
 """Fewer seeds than this are too few for a verdict."""
-DIRECTION, MAGNITUDE, PREDICTION = "direction", "magnitude", "prediction"
+DIRECTION, PREDICTION = "direction", "prediction"
 
 
 class Status(StrEnum):
@@ -52,7 +53,7 @@ class Verdict:
     """What is said about one claim.
 
     `effect` and `interval` are in the claim's unit; `n` counts seeds unless `method` says
-    otherwise.
+    otherwise.  `ours`: the value beside which the paper prints its own, where it prints one.
     """
 
     claim: Claim
@@ -63,6 +64,7 @@ class Verdict:
     n: int = 0
     method: str = ""
     details: tuple[str, ...] = ()
+    ours: str = ""
 
     def unjudged(self, reason: str) -> Verdict:
         """The same numbers without a judgement."""
@@ -80,6 +82,7 @@ class Verdict:
             "n": self.n,
             "method": self.method,
             "details": list(self.details),
+            "ours": self.ours,
         }
 
 
@@ -97,43 +100,49 @@ def direction(claim: Claim, found: Estimate, details: Sequence[str] = ()) -> Ver
 
     NOT REPRODUCED when it lies below 0, INCONCLUSIVE when it holds 0 or seeds are too few.
     """
-
-    def judge(low: float, high: float) -> tuple[Status, str]:
-        if low > 0:
-            return Status.REPRODUCED, ""
-        if high < 0:
-            return Status.NOT_REPRODUCED, ""
-        return Status.INCONCLUSIVE, "the interval holds 0"
-
-    return _judged(claim, DIRECTION, found, judge, details)
+    status, note = _side(found)
+    return _verdict(claim, DIRECTION, status, found, [*details, *[note] * bool(note)])
 
 
-def magnitude(
-    claim: Claim, found: Estimate, published: float | None, details: Sequence[str] = ()
-) -> Verdict:
-    """Whether the published effect lies in our interval; INCONCLUSIVE when none was published."""
+def over_seeds(claim: Claim, gaps: Mapping[int, float], details: Sequence[str] = ()) -> Verdict:
+    """Whether the gap is above 0 over the seeds, as `direction` judges, and in how many of them.
 
-    def judge(low: float, high: float) -> tuple[Status, str]:
-        if published is None:
-            return Status.INCONCLUSIVE, "no published value to compare with: reported only"
-        inside = low <= published <= high
-        return Status.REPRODUCED if inside else Status.NOT_REPRODUCED, f"published {published:g}"
-
-    return _judged(claim, MAGNITUDE, found, judge, details)
-
-
-def in_every_seed(claim: Claim, gaps: Mapping[int, float], details: Sequence[str] = ()) -> Verdict:
-    """Whether the gap is above 0 in every seed.
-
-    A gap of -inf counts against the claim, as a diverged run should; the effect is then unknown.
+    A gap of -inf, as of a diverged run, counts against the claim; the effect is then unknown.
     """
+    above = sum(gap > 0 for gap in gaps.values())
+    notes = [*details, f"in {above} of {len(gaps)} seeds"]
     found = estimate(list(gaps.values()))
-    against = [seed for seed in sorted(gaps) if not gaps[seed] > 0]
-    notes = [*details, *([f"not in seeds {', '.join(map(str, against))}"] if against else [])]
-    status = Status.NOT_REPRODUCED if against else Status.REPRODUCED
-    if found.n < SEEDS:
-        status, notes = Status.INCONCLUSIVE, [*notes, _too_few(found.n)]
-    return _verdict(claim, DIRECTION, status, found, notes)
+    if found.n >= SEEDS and -math.inf in gaps.values():
+        return _verdict(claim, DIRECTION, Status.NOT_REPRODUCED, found, notes)
+    return direction(claim, found, notes)
+
+
+def weakest(claim: Claim, parts: Mapping[str, Mapping[int, float]]) -> Verdict:
+    """A claim of several parts, each a gap by seed, is judged by the part that is least sure.
+
+    That is the one whose interval begins lowest; each is a line of the details.
+    """
+    judged = {name: over_seeds(claim, gaps) for name, gaps in parts.items()}
+    details = [
+        f"{name}: {_value(v.effect, v.interval)}, {'; '.join(v.details)}"
+        for name, v in judged.items()
+    ]
+    least = min(judged, key=lambda name: _begin(judged[name]), default=None)
+    if least is None:
+        return over_seeds(claim, {}, details)
+    method = f"{STUDENT}, of {least}" if len(judged) > 1 else STUDENT
+    return replace(judged[least], details=tuple(details), method=method)
+
+
+def _begin(verdict: Verdict) -> float:
+    if verdict.n < SEEDS:
+        return -math.inf
+    return -math.inf if verdict.interval is None else verdict.interval[0]
+
+
+def _value(effect: float | None, interval: tuple[float, float] | None) -> str:
+    text = "–" if effect is None else f"{effect:+.3g}"
+    return text if interval is None else text + " [{:+.3g}, {:+.3g}]".format(*interval)
 
 
 def below_bound(
@@ -172,20 +181,18 @@ def predicted(
     )
 
 
-def _judged(
-    claim: Claim,
-    aspect: str,
-    found: Estimate,
-    judge: Callable[[float, float], tuple[Status, str]],
-    details: Sequence[str],
-) -> Verdict:
+def _side(found: Estimate) -> tuple[Status, str]:
+    """On which side of 0 an estimate lies, and why where it cannot be told."""
     if found.n < SEEDS:
-        status, note = Status.INCONCLUSIVE, _too_few(found.n)
-    elif found.interval is None:
-        status, note = Status.INCONCLUSIVE, "no interval: a value is not finite"
-    else:
-        status, note = judge(*found.interval)
-    return _verdict(claim, aspect, status, found, [*details, *[note] * bool(note)])
+        return Status.INCONCLUSIVE, _too_few(found.n)
+    if found.interval is None:
+        return Status.INCONCLUSIVE, "no interval: a value is not finite"
+    low, high = found.interval
+    if low > 0:
+        return Status.REPRODUCED, ""
+    if high < 0:
+        return Status.NOT_REPRODUCED, ""
+    return Status.INCONCLUSIVE, "the interval holds 0"
 
 
 def _verdict(

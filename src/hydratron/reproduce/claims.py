@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +11,27 @@ import yaml
 from hydratron.job import read_json, write_text
 from hydratron.reporting.verdict import Status
 from hydratron.reproduce.catalog import Artifact
-from hydratron.reproduce.results import FIGURE, VERDICT, effect_text
+from hydratron.reproduce.results import VERDICT, effect_text
 
 CLAIMS, README = "claims.yaml", "README.md"
 # The largest scale that was run speaks for a claim.
-ORDER = ("paper", "gpu", "small")
+ORDER = ("paper", "gpu", "long", "small")
 BEGIN, END = "<!-- results: written by hydratron reproduce -->", "<!-- end of results -->"
 HEADER = """\
 # The paper's claims, one by one
 
 Written by `hydratron reproduce` from `claims.yaml` and the verdicts in `*/results/`; do not edit.
-A scaled-down run judges the direction of a claim at its own scale, never the published number.
-PREDICTED says that a model of the machine comes close to a published number that it was not fitted
-to; nothing was run for it.
+
+- A scaled-down run judges the direction of a claim at the scale that its row names. It says nothing
+  about the published number, nor about models of the published size.
+- A difference is REPRODUCED only where its 95 % interval over three seeds or more, in brackets,
+  lies above 0, or above the limit that the criterion names; NOT REPRODUCED where it lies below.
+- PREDICTED: a model of the machine, fitted to the other published numbers, comes close to this
+  one. Nothing was run for it.
+
 Figures, tables, curves and provenance lie in each artifact's `results/<profile>/`.
 
-| claim | where | published | ours | scale | verdict |
+| claim | where | published | ours | at what scale | verdict |
 |---|---|---|---|---|---|
 """
 POPULAR = """
@@ -58,17 +63,16 @@ def claims_page(folder: Path, artifacts: Sequence[Artifact]) -> str:
         artifact = entry.get("artifact")
         results = found.get(artifact) or {}
         name = f"[{entry['claim']}]({artifact}/)" if artifact else entry["claim"]
-        for verdict in _chosen(results, entry.get("verdicts", [])):
-            status = f"**{verdict['status']}** ({verdict['aspect']})" if verdict else Status.NOT_RUN
-            cells = [
-                name,
-                entry["where"],
-                entry["published"],
-                _effect(verdict, entry.get("ours", "–")),
-                results.get("profile", "–") if verdict else "–",
-                status,
-            ]
-            text += _row(cells)
+        verdicts = _chosen(results, entry.get("verdicts", []))
+        cells = [
+            name,
+            entry["where"],
+            entry["published"],
+            _parts(verdicts, lambda v: v.get("ours") or _effect(v)) or "–",
+            f"`{results['profile']}`: {results['scale']}" if verdicts else "–",
+            _parts(verdicts, lambda v: f"**{v['status']}**") or str(Status.NOT_RUN),
+        ]
+        text += _row(cells)
     text += POPULAR
     for entry in content["popular"]:
         text += _row([entry["summary"], entry["paper"], entry["where"]])
@@ -92,25 +96,31 @@ def results_block(artifact: Artifact) -> str:
         return "Not run yet.\n"
     profile = found["profile"]
     text = f"Profile `{profile}`: {found['scale']}\n\n"
-    text += f"![{artifact.title}](results/{profile}/{FIGURE})\n\n"
+    for file, title in found["figures"].items():
+        text += f"![{title}](results/{profile}/{file})\n\n"
     text += "| claim | aspect | criterion | effect | verdict |\n|---|---|---|---|---|\n"
     for verdict in found["verdicts"]:
-        cells = [verdict["claim"], verdict["aspect"], verdict["criterion"], _effect(verdict, "–")]
+        cells = [verdict["claim"], verdict["aspect"], verdict["criterion"], _effect(verdict)]
         text += _row([*cells, f"**{verdict['status']}**"])
     details = [f"- {v['name']}: {detail}\n" for v in found["verdicts"] for detail in v["details"]]
     notes = [f"- {note}\n" for note in found["notes"]]
     return text + ("\n" + "".join(details + notes) if details or notes else "")
 
 
-def _chosen(results: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any] | None]:
-    """The verdicts of these names; a claim without any is one row without a verdict."""
-    found = [verdict for verdict in results.get("verdicts", []) if verdict["name"] in names]
-    return found or [None]
+def _chosen(results: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    return [verdict for verdict in results.get("verdicts", []) if verdict["name"] in names]
 
 
-def _effect(verdict: dict[str, Any] | None, otherwise: str) -> str:
-    if verdict is None or verdict["effect"] is None:
-        return otherwise
+def _parts(verdicts: Sequence[dict[str, Any]], say: Callable[[dict[str, Any]], str]) -> str:
+    """What is said of each, after its name where there are several."""
+    if len(verdicts) == 1:
+        return say(verdicts[0])
+    return "<br>".join(f"{verdict['name']}: {say(verdict)}" for verdict in verdicts)
+
+
+def _effect(verdict: dict[str, Any]) -> str:
+    if verdict["effect"] is None:
+        return "–"
     return effect_text(*(verdict[key] for key in ("effect", "unit", "interval", "n")))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -80,23 +81,44 @@ def _panel(axes: Axes, panel: Panel) -> None:
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     for line in panel.lines:
         _line(axes, line, panel.y_log)
-    if panel.rule is not None:
-        level, label = panel.rule
-        axes.axhline(level, color=INK, linestyle=":", linewidth=1)
-        place = axes.get_yaxis_transform()
-        axes.text(0.99, level, label, transform=place, ha="right", va="bottom", color=SOFT)
+    _rules(axes, panel.rules)
+    _scale(axes.set_xscale, axes.xaxis, panel.x_log)
+    _scale(axes.set_yscale, axes.yaxis, panel.y_log)
+    if panel.y_limits is not None:
+        axes.set_ylim(panel.y_limits)
     if panel.perplexity:
         right = axes.secondary_yaxis("right", functions=(_exp, _log))
         right.set_ylabel("perplexity")
         right.spines["right"].set_visible(True)
+        low, high = _exp(np.asarray(axes.get_ylim()))
+        subs = _subs(low, high, (1, 1.5, 2, 3, 5, 7))
+        right.yaxis.set_major_locator(LogLocator(subs=subs, numticks=15))
         right.yaxis.set_major_formatter(FuncFormatter(_tick))
-    _scale(axes.set_xscale, axes.xaxis, panel.x_log)
-    _scale(axes.set_yscale, axes.yaxis, panel.y_log)
     labels = sum(bool(line.label) for line in panel.lines)
+    levels = len(panel.rules) if len(panel.rules) > 1 else 0
+    lines = 1 + bool(levels)
     # Between title and axes, where it hides no value.
-    axes.set_title(panel.title, pad=22 if labels else 6)
+    axes.set_title(panel.title, pad=6 + 15 * lines if labels else 6)
     if labels:
-        axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=labels, columnspacing=1.2)
+        handles, names = axes.get_legend_handles_labels()
+        # A legend is filled by columns: curves above, levels below.
+        rows = [range(labels), range(labels, labels + levels)]
+        order = [i for column in zip_longest(*rows) for i in column if i is not None]
+        axes.legend(
+            [handles[i] for i in order], [names[i] for i in order], loc="lower left",
+            bbox_to_anchor=(-0.02, 0.98), ncols=max(labels, levels), columnspacing=1.2,
+            handlelength=1.4,
+        )  # fmt: skip
+
+
+def _rules(axes: Axes, rules: Sequence[tuple[float, str]]) -> None:
+    """One level has its name beside it; several have theirs in the legend, clear of the curves."""
+    for (level, label), look in zip(rules, (":", "-.", "--"), strict=False):
+        several = len(rules) > 1
+        axes.axhline(level, color=INK, linestyle=look, linewidth=1, label=label if several else "_")
+        if not several:
+            place = axes.get_yaxis_transform()
+            axes.text(0.99, level, label, transform=place, ha="right", va="bottom", color=SOFT)
 
 
 def _heat_map(axes: Axes, heat: HeatMap) -> None:
@@ -112,6 +134,7 @@ def _heat_map(axes: Axes, heat: HeatMap) -> None:
     for row, values in enumerate(heat.values):
         for column, value in enumerate(values):
             if math.isnan(value):
+                axes.text(column, row, "not run", ha="center", va="center", color=SOFT, fontsize=7)
                 continue
             crossed = (row, column) in heat.crossed
             text = f"{value:.2f}" + ("\n×" if crossed else "")
@@ -125,10 +148,16 @@ def _scale(choose: Callable[[str], None], axis: Any, log: bool) -> None:
     if log:
         choose("log")
         low, high = axis.get_view_interval()
-        subs = (1,) if high > 100 * low else (1, 2, 5)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+        axis.set_major_locator(LogLocator(subs=_subs(low, high), numticks=9))
         axis.set_minor_formatter(NullFormatter())
     axis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _subs(low: float, high: float, some: Sequence[float] = (1, 2, 5)) -> Sequence[float]:
+    """Where a decade has ticks, so that they cover the data, many decades or a part of one."""
+    if high > 100 * low:
+        return (1,)
+    return some if high > 5 * low else (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9)
 
 
 def _tick(value: float, _: int | None = None) -> str:

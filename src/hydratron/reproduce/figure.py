@@ -28,7 +28,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes.  `perplexity` adds a right axis of exp(y); `rule` is a level to mark."""
+    """One pair of axes.  `perplexity` adds a right axis of exp(y); `rules` are levels to mark.
+
+    `y_limits` are for panels that are compared; without them the data decide.
+    """
 
     title: str
     x_label: str
@@ -37,7 +40,8 @@ class Panel:
     x_log: bool = False
     y_log: bool = False
     perplexity: bool = False
-    rule: tuple[float, str] | None = None
+    rules: Sequence[tuple[float, str]] = ()
+    y_limits: tuple[float, float] | None = None
     width: int = 1
     """Share of the figure's width, relative to the other panels."""
 
@@ -47,7 +51,7 @@ class HeatMap:
     """A value for each pair of a row and a column, lower ones lighter; `values[row][column]`.
 
     Cells of `crossed` (row, column) are marked, and `mark` says in the legend what that means;
-    not-a-number is an empty cell.
+    not-a-number is an empty cell, of what was not run.
     """
 
     title: str
@@ -94,9 +98,15 @@ class Figure:
 
 @dataclass(frozen=True)
 class Analysis:
-    """What `analyze(frame, criteria)` of an artifact returns."""
+    """What `analyze(frame, criteria)` of an artifact returns; `more`: further figures by name."""
 
     figure: Figure
     table: pd.DataFrame
     verdicts: Sequence[Verdict]
     notes: Sequence[str] = field(default_factory=tuple)
+    more: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """All of them by the name of their file."""
+        return {"figure": self.figure} | {f"figure_{name}": one for name, one in self.more.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ from hydratron.reproduce.collect import curves, provenance, read_curves
 from hydratron.reproduce.draw import svg
 from hydratron.reproduce.figure import Analysis
 
-VERDICT, TABLE, FIGURE, PAGE = "verdict.json", "table.csv", "figure.svg", "figure.html"
+VERDICT, TABLE, PAGE = "verdict.json", "table.csv", "figure.html"
 UNJUDGED = "the profile only shows that everything runs"
 # The last digits of a fit are those of the linear algebra library.
 DIGITS = 8
@@ -33,7 +34,7 @@ STYLE = """\
 :root { color-scheme: light dark }
 body { margin: 0 auto; max-width: 1080px; padding: 24px; font: 15px/1.5 system-ui, sans-serif;
   background: light-dark(#fff, #12141a); color: light-dark(#1b1d22, #e9eaee) }
-figure { margin: 0; padding: 12px; background: #fff; border-radius: 6px }
+figure { margin: 0 0 12px; padding: 12px; background: #fff; border-radius: 6px }
 svg { width: 100%; height: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px }
 th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
@@ -64,12 +65,13 @@ def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Anal
     verdicts = list(analysis.verdicts)
     if not profile.judged:
         verdicts = [verdict.unjudged(UNJUDGED) for verdict in verdicts]
-    analysis = Analysis(analysis.figure, analysis.table, verdicts, analysis.notes)
+    analysis = replace(analysis, verdicts=verdicts)
     write_json(folder / VERDICT, _rounded(_verdict(artifact, profile, analysis)))
     table = analysis.table.to_csv(index=False, float_format="%.8g", lineterminator="\n")
     write_text(folder / TABLE, table)
-    drawn = svg(analysis.figure)
-    write_text(folder / FIGURE, drawn)
+    drawn = {name: svg(figure) for name, figure in analysis.figures.items()}
+    for name, text in drawn.items():
+        write_text(folder / f"{name}.svg", text)
     write_text(folder / PAGE, page(artifact, profile, analysis, drawn))
     return analysis
 
@@ -103,6 +105,7 @@ def _verdict(artifact: Artifact, profile: Profile, analysis: Analysis) -> dict[s
         "artifact": artifact.name,
         "profile": profile.name,
         "scale": profile.about,
+        "figures": {f"{name}.svg": one.title for name, one in analysis.figures.items()},
         "verdicts": [verdict.as_json() for verdict in analysis.verdicts],
         "notes": list(analysis.notes),
     }
@@ -116,11 +119,15 @@ def _rounded(value: Any) -> Any:
     return [_rounded(content) for content in value] if isinstance(value, list) else value
 
 
-def page(artifact: Artifact, profile: Profile, analysis: Analysis, drawn: str) -> str:
-    """Figure, verdicts and table as one HTML page without a script and without a network.
+def page(artifact: Artifact, profile: Profile, analysis: Analysis, drawn: Mapping[str, str]) -> str:
+    """Figures, verdicts and table as one HTML page without a script and without a network.
 
-    `drawn` is the figure as SVG.
+    `drawn`: each figure as SVG.
     """
+    figures = "".join(
+        f'<figure role="img" aria-label="{escape(analysis.figures[name].title)}">{text}</figure>'
+        for name, text in drawn.items()
+    )
     verdicts = [
         [str(v.status), v.claim.claim, v.aspect, v.claim.criterion, effect(v), "; ".join(v.details)]
         for v in analysis.verdicts
@@ -133,7 +140,7 @@ def page(artifact: Artifact, profile: Profile, analysis: Analysis, drawn: str) -
         f"<title>{escape(artifact.title)}</title>\n<style>\n{STYLE}</style>\n"
         f"<h1>{escape(artifact.title)}</h1>\n"
         f'<p class="soft">profile {escape(profile.name)}: {escape(profile.about)}</p>\n'
-        f'<figure role="img" aria-label="{escape(analysis.figure.title)}">{drawn}</figure>{notes}'
+        f"{figures}{notes}"
         f"<h2>Verdicts</h2>\n{_table(head, verdicts)}"
         f"<h2>Table</h2>\n{_table(list(map(str, analysis.table.columns)), cells)}</html>\n"
     )

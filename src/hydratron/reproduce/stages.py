@@ -110,14 +110,17 @@ def run_stages(
     planned: Sequence[PlannedStage],
     verbs: Mapping[str, Callable[[list[str]], int]],
     stop: Callable[[int], bool],
+    launcher: Sequence[str] = (),
 ) -> int:
     """Run every sweep by its verb, the finished jobs skipped; 0, or the code that stopped it.
 
+    `launcher`: what chooses Hydra's launcher of the jobs, for those that are trained.
     A sweep with failed or diverged jobs does not stop the others: `unfinished` tells them apart.
     """
     for stage in planned:
         for sweep in stage.sweeps:
-            code = verbs[sweep.verb](["-m", *sweep.overrides])
+            chosen = launcher if sweep.verb == TRAIN else ()
+            code = verbs[sweep.verb](["-m", *sweep.overrides, *chosen])
             if stop(code):
                 return code
     return 0

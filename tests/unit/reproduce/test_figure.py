@@ -20,11 +20,11 @@ from hydratron.reproduce.look import COLOURS
 NAME = "{http://www.w3.org/2000/svg}"
 
 
-def figure(*lines: Line, **options: bool | tuple[float, str]) -> Figure:
+def figure(*lines: Line, **options: Any) -> Figure:
     return Figure("T & <b>", [Panel("p", "x", "y", lines, **options)])  # type: ignore[arg-type]
 
 
-def axes(*lines: Line, **options: bool | tuple[float, str]) -> Axes:
+def axes(*lines: Line, **options: Any) -> Axes:
     drawn = canvas(figure(*lines, **options))
     drawn.draw_without_rendering()
     return drawn.axes[0]
@@ -103,7 +103,7 @@ def test_every_line_is_drawn_with_its_colour_and_kind() -> None:
 
 
 def test_the_rule_is_drawn_and_named() -> None:
-    place = axes(Line("a", [1, 2], [1e-8, 1e-7]), y_log=True, rule=(1e-5, "bound"))
+    place = axes(Line("a", [1, 2], [1e-8, 1e-7]), y_log=True, rules=[(1e-5, "bound")])
     assert points(place.get_lines()[-1]) == [(0, 1e-5), (1, 1e-5)]
     assert [text.get_text() for text in place.texts] == ["bound"]
     assert place.get_ylim()[1] > 1e-5
@@ -132,7 +132,25 @@ def test_the_perplexity_axis_is_the_exponential() -> None:
     (right,) = place.child_axes
     low, high = right.get_ylim()
     assert (low, high) == pytest.approx([math.exp(value) for value in place.get_ylim()])
-    assert {"60", "100", "140"} <= set(labels(right))
+    assert {"50", "60", "100", "150"} <= set(labels(right))
+
+
+def test_the_ticks_of_perplexity_reach_the_ends_of_the_data() -> None:
+    place = axes(Line("a", [1, 2], [math.log(25), math.log(900)]), perplexity=True)
+    (right,) = place.child_axes
+    assert {"50", "100", "200", "500"} <= set(labels(right))
+
+
+def test_several_levels_are_named_in_the_legend_below_the_curves() -> None:
+    lines = [Line("a", [1, 2], [1, 2]), Line("b", [1, 2], [2, 1])]
+    place = axes(*lines, rules=[(2.0, "high"), (1.95, "low")])
+    assert not place.texts
+    # By columns of two.
+    assert legend(place) == ["a", "high", "b", "low"]
+
+
+def test_panels_that_are_compared_have_the_given_axis() -> None:
+    assert axes(Line("a", [1, 2], [1, 2]), y_limits=(0.0, 5.0)).get_ylim() == (0.0, 5.0)
 
 
 def test_panels_share_the_width_as_they_ask() -> None:
@@ -154,7 +172,7 @@ def test_a_heat_map_shows_each_value_where_it_belongs() -> None:
     drawn.draw_without_rendering()
     (place,) = drawn.axes
     shown = {text.get_position(): text.get_text() for text in place.texts}
-    assert shown == {(0, 0): "4.50", (1, 0): "5.00", (1, 1): "5.50\n×"}
+    assert shown == {(0, 0): "4.50", (1, 0): "5.00", (1, 1): "5.50\n×", (0, 1): "not run"}
     assert [label.get_text() for label in place.get_xticklabels()] == ["1e-3", "3e-3"]
     assert [label.get_text() for label in place.get_yticklabels()] == ["4", "12"]
     assert place.get_title(loc="right") == "× fails"

@@ -158,7 +158,8 @@ def test_each_sweep_goes_to_its_verb() -> None:
     asked: list[str] = []
 
     def call(verb: str, argv: list[str]) -> int:
-        asked.append(f"{verb} {argv[1]}")
+        chosen = [word for word in argv if "launcher" in word]
+        asked.append(" ".join([verb, argv[1], *chosen]))
         return 0
 
     verbs = {verb: functools.partial(call, verb) for verb in ("train", "plan")}
@@ -166,8 +167,9 @@ def test_each_sweep_goes_to_its_verb() -> None:
         *planned(Stage("sizes", STEPS, verb="plan")),
         *planned(Stage("rates", ("model=gpt_nano",))),
     ]
-    assert run_stages(stages, verbs, lambda code: code > 0) == 0
-    assert asked == ["plan trainer.max_steps=4", "train model=gpt_nano"]
+    assert run_stages(stages, verbs, lambda code: code > 0, ["hydra/launcher=joblib"]) == 0
+    # A plan is no job of a launcher.
+    assert asked == ["plan trainer.max_steps=4", "train model=gpt_nano hydra/launcher=joblib"]
 
 
 def test_what_a_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,9 +148,11 @@ def test_panels_of_scaling_memory_and_pipelines() -> None:
     ocean = {"model": "turing_nlg_17b", "tp": 1, "dp": 1, "heads": 28}
     # Those of other head counts first, as job folders may be.
     rows = [*frame().iloc[::-1].to_dict("records"), *extra, planned(1.0, 0, ocean)]
-    figure = found(pd.DataFrame(rows)).figure
-    weak, strong, heads = figure.panels
-    memory, shares, glass, bubbles = figure.below
+    figures = found(pd.DataFrame(rows)).figures
+    assert list(figures) == ["figure", "figure_memory", "figure_time"]
+    weak, strong, heads = figures["figure"].panels
+    memory, glass = figures["figure_memory"].panels
+    shares, bubbles = figures["figure_time"].panels
     assert isinstance(weak, Bars)
     assert weak.columns == ["1", "2", "4", "8", "64", "128", "256", "512"]
     assert weak.marks["published"] == [1.0, 0.95, 0.82, 0.77, 0.96, 0.83, 0.79, 0.74]
@@ -171,8 +173,7 @@ def test_panels_of_scaling_memory_and_pipelines() -> None:
     share = 0.21 / LINK / (BASE / 0.77)
     assert shares.stacks["Table 1"][3] == pytest.approx(share)
     assert isinstance(bubbles, Panel)
-    assert bubbles.rule is not None
-    assert bubbles.rule[0] == pytest.approx(share)
+    assert bubbles.rules[0][0] == pytest.approx(share)
     assert bubbles.lines[0].y[0] == pytest.approx(7 / 15)
 
 
