@@ -13,6 +13,7 @@ import argparse
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def main() -> None:
         "one at a time, all logits": lambda: plain(network, asked)
     }
     for size in SIZES:
-        ways[f"batch {size}, scored logits"] = lambda size=size: batched(network, asked, size)
+        ways[f"batch {size}, scored logits"] = partial(batched, network, asked, size)
     best = {name: float("inf") for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():

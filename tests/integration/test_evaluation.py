@@ -1,4 +1,4 @@
-"""`hydratron evaluate` as a user runs it: real ranks, files beside checkpoints, lines for mistakes."""
+"""`hydratron evaluate` as a user runs it: real ranks, files beside checkpoints, one-line errors."""
 
 from __future__ import annotations
 

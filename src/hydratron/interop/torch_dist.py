@@ -13,7 +13,8 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
 
-from hydratron.checkpoint.trust import METADATA, TrustedReader
+from hydratron.checkpoint.manifest import METADATA
+from hydratron.checkpoint.trust import TrustedReader
 from hydratron.errors import HydratronError
 from hydratron.interop import unpickle
 from hydratron.interop.own import alone

@@ -71,25 +71,25 @@ METRICS = (
     Metric("perf/memory_bytes", "Memory", "bytes", GIB, PERFORMANCE),
     Metric("perf/data_wait", "Waiting for data", "of the time", SHARE, PERFORMANCE, log=False),
     Metric(
-        *("eval/wikitext103/perplexity", "WikiText103 perplexity", "by words of the file"),
-        *(DECIMAL, None, "wiki103\nppl", True),
+        "eval/wikitext103/perplexity", "WikiText103 perplexity", "by words of the file",
+        DECIMAL, None, "wiki103\nppl", True,
     ),
     Metric(
-        *("eval/lambada/accuracy", "LAMBADA accuracy", "words told right", SHARE, None),
-        *("lambada", False),
+        "eval/lambada/accuracy", "LAMBADA accuracy", "words told right",
+        SHARE, None, "lambada", False,
     ),
     Metric(
-        *("eval/lambada/target_perplexity", "LAMBADA's target", "perplexity of the last word"),
-        *(DECIMAL, None, "lambada\nppl", True),
+        "eval/lambada/target_perplexity", "LAMBADA's target", "perplexity of the last word",
+        DECIMAL, None, "lambada\nppl", True,
     ),
     Metric(
-        *("eval/perplexity/bits_per_byte", "Bits per byte", "of an evaluated text", LOSS, None),
-        *("bits/\nbyte", True),
+        "eval/perplexity/bits_per_byte", "Bits per byte", "of an evaluated text",
+        LOSS, None, "bits/\nbyte", True,
     ),
     Metric("layers/*/grad_norm", "gradient norm, before clipping", panel=LAYERS),
     Metric("layers/*/activation_rms", "root mean square of the output", panel=LAYERS),
     Metric("layers/*/update_ratio", "update relative to the weights", panel=LAYERS),
-)
+)  # fmt: skip
 ROWS = {row.name: row for row in METRICS}
 COLUMNS = tuple(row.name for row in METRICS if row.drawn or row.name in POSITION)
 """What a frame of logged values begins with, whether it was logged or not."""

@@ -13,7 +13,9 @@ SIZES = [4e5, 1.8e6, 4.7e6]
 FIVE = [4e5, 1.8e6, 4.7e6, 1.4e7, 3.1e7]
 
 
-def runs(sizes: list[float], scale: float, exponent: float, floor: float, noise: float = 0.0):  # type: ignore[no-untyped-def]
+def runs(
+    sizes: list[float], scale: float, exponent: float, floor: float, noise: float = 0.0
+) -> tuple[list[float], list[float]]:
     """Three runs of each size, `noise` apart."""
     x = [size for size in sizes for _ in range(3)]
     shift = [noise, 0.0, -noise] * len(sizes)

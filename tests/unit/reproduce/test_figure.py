@@ -21,7 +21,7 @@ NAME = "{http://www.w3.org/2000/svg}"
 
 
 def figure(*lines: Line, **options: Any) -> Figure:
-    return Figure("T & <b>", [Panel("p", "x", "y", lines, **options)])  # type: ignore[arg-type]
+    return Figure("T & <b>", [Panel("p", "x", "y", lines, **options)])
 
 
 def axes(*lines: Line, **options: Any) -> Axes:
