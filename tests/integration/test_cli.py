@@ -284,22 +284,16 @@ def test_cfg_prints_every_job_and_runs_nothing(
     assert list(elsewhere.iterdir()) == []
 
 
-def test_report_of_finished_jobs(
-    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("asked", "folder"),
+    [(["hydra.sweep.dir='a=b, c'", "-m", "seed=1,3"], "a=b, c"), (["hydra.run.dir=mine"], "mine")],
+)
+def test_report_of_a_sweep_and_of_one_job(
+    asked: list[str], folder: str, jobs: FakeJobs, elsewhere: Path, capsys: Any
 ) -> None:
-    assert main(["train", "hydra.sweep.dir='a=b, c'", "-m", "seed=1,3"]) == 0
-    (elsewhere / "a=b, c" / "dashboard.html").unlink()
+    assert main(["train", *asked]) == 0
+    (elsewhere / folder / "dashboard.html").unlink()
     capsys.readouterr()
-    assert main(["report", "a=b, c"]) == 0
-    assert (elsewhere / "a=b, c" / "dashboard.html").exists()
-    assert "a=b, c/summary.csv" in capsys.readouterr().out
-
-
-def test_report_of_one_job_in_a_folder_of_its_own(
-    jobs: FakeJobs, elsewhere: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["train", "hydra.run.dir=mine"]) == 0
-    (elsewhere / "mine" / "dashboard.html").unlink()
-    capsys.readouterr()
-    assert main(["report", "mine"]) == 0
-    assert (elsewhere / "mine" / "dashboard.html").exists()
+    assert main(["report", folder]) == 0
+    assert (elsewhere / folder / "dashboard.html").exists()
+    assert f"{folder}/summary.csv" in capsys.readouterr().out

@@ -1,8 +1,13 @@
+<<<<<<< HEAD
 """`hydratron evaluate` as a user runs it: real ranks, files beside checkpoints, one-line errors."""
+=======
+"""`hydratron evaluate` as a user runs it: real ranks, and one line for every mistake."""
+>>>>>>> issue15E
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,7 +82,7 @@ def test_mistakes_are_one_line_and_leave_nothing(
     before = sorted(sweep.rglob("*"))
     wrong: list[tuple[Sequence[object], str]] = [
         ([tmp_path / "no", "wikitext103", wiki], "no such folder"),
-        ([tmp_path, "wikitext103", wiki], "neither a checkpoint, nor a job folder"),
+        ([tmp_path / "tokens", "wikitext103", wiki], "neither a checkpoint, nor a job folder"),
         ([sweep / "002_none", "wikitext103", wiki], "has no checkpoint"),
         ([bert, "lambada", sweep / "lambada.jsonl"], "is a bert"),
         ([broken, "wikitext103", wiki], "missing or changed"),
@@ -104,8 +109,6 @@ def checkpointed_bert(folder: Path) -> Path:
 
 
 def checkpoint_without_tokenizer(sweep: Path, folder: Path) -> Path:
-    import shutil
-
     copy = folder / "step_00000020"
     shutil.copytree(sweep / "001_two" / "checkpoints" / "step_00000020", copy)
     (copy / "tokenizer.json").unlink()
