@@ -17,7 +17,6 @@ import torch.distributed as dist
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, checkpoint_step
-from tests.helpers.jobs import checkpoint
 
 
 def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
@@ -104,6 +103,8 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     """
     if resume_from is not None:
         return {"status": "completed", "step": 2}
+    from tests.helpers.jobs import checkpoint  # which imports rich
+
     got: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):
         if signal.getsignal(number) is not signal.SIG_IGN:
