@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""`hydratron evaluate` as a user runs it: real ranks, files beside checkpoints, one-line errors."""
-=======
 """`hydratron evaluate` as a user runs it: real ranks, and one line for every mistake."""
->>>>>>> issue15E
 
 from __future__ import annotations
 
