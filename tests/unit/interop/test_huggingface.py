@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from hydratron.config import huggingface as options
 from hydratron.errors import HydratronError
-from hydratron.interop import convert as conversion
-from hydratron.interop import huggingface, own
+from hydratron.interop import huggingface, names, own
 from hydratron.interop.convert import convert
 from hydratron.interop.model import Model
 from tests.helpers import foreign
@@ -46,9 +46,9 @@ def test_round_trips_are_bitwise(family: str, job: Any, tmp_path: Path) -> None:
     assert convert(ours, there, "huggingface").difference < 1e-12
     assert convert(there, back, "hydratron").difference < 1e-12
     equal(own.read(back / "checkpoints" / "step_00000000"), made)
-    options = own.config_of(back / "checkpoints" / "step_00000000").model
-    assert options.layernorm == made.options.layernorm
-    assert options.gelu == made.options.gelu
+    found = own.config_of(back / "checkpoints" / "step_00000000").model
+    assert found.layernorm == made.options.layernorm
+    assert found.gelu == made.options.gelu
     convert(back, again, "huggingface", shard_bytes=40_000)
     index = json.loads((again / "model.safetensors.index.json").read_text())
     assert len({*index["weight_map"].values()}) > 2
@@ -79,7 +79,7 @@ def test_plain_transformers_writes_the_same_text(job: Any, tmp_path: Path) -> No
     theirs = network.generate(**ids, max_new_tokens=12, do_sample=False, pad_token_id=0)
     mine, tokens = made.network(), ids["input_ids"]
     while tokens.shape[1] < theirs.shape[1]:
-        best = mine.logits(tokens)[:, -1, : made.vocab_size].argmax(-1)  # type: ignore[operator]
+        best = mine.logits(tokens)[:, -1, : made.vocab_size].argmax(-1)
         tokens = torch.cat([tokens, best[:, None]], dim=1)
     assert tokens.tolist() == theirs.tolist()
     assert words.decode(theirs[0]) == made.tokenizer.decode(tokens[0].tolist())
@@ -138,12 +138,12 @@ def test_what_computes_something_else_leaves_nothing(
     changed: str, value: Any, job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, _ = job("gpt2")
-    right = conversion.huggingface.options.written
+    right = options.written
 
     def wrong(*of: Any) -> dict[str, Any]:
         return right(*of) | {changed: value}
 
-    monkeypatch.setattr(conversion.huggingface.options, "written", wrong)
+    monkeypatch.setattr(options, "written", wrong)
     with pytest.raises(HydratronError, match=r"logits of both sides differ by .*; nothing kept"):
         convert(ours, tmp_path / "there", "huggingface")
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
@@ -154,7 +154,7 @@ def test_a_forgotten_order_of_heads_is_seen(
 ) -> None:
     ours, _ = job("bert")
     convert(ours, tmp_path / "there", "huggingface")
-    real = huggingface.from_huggingface
+    real = names.from_huggingface
 
     def forgotten(*of: Any) -> dict[str, torch.Tensor]:
         found = real(*of)
