@@ -36,12 +36,7 @@ class FakeJobs:
         self.preempted: dict[int, str] = {}  # seed -> signal
 
     def __call__(
-        self,
-        config: Config,
-        folder: Path,
-        overrides: Sequence[str],
-        position: Position,
-        origin: object = None,
+        self, config: Config, folder: Path, overrides: Sequence[str], position: Position, **_: Any
     ) -> dict[str, Any]:
         self.positions.append(position)
         self.configs.append(config)

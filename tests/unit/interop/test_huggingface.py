@@ -46,9 +46,9 @@ def test_round_trips_are_bitwise(family: str, job: Any, tmp_path: Path) -> None:
     assert convert(ours, there, "huggingface").difference < 1e-12
     assert convert(there, back, "hydratron").difference < 1e-12
     equal(own.read(back / "checkpoints" / "step_00000000"), made)
-    options = own.config_of(back / "checkpoints" / "step_00000000").model
-    assert options.layernorm == made.options.layernorm
-    assert options.gelu == made.options.gelu
+    found = own.config_of(back / "checkpoints" / "step_00000000").model
+    assert found.layernorm == made.options.layernorm
+    assert found.gelu == made.options.gelu
     convert(back, again, "huggingface", shard_bytes=40_000)
     index = json.loads((again / "model.safetensors.index.json").read_text())
     assert len({*index["weight_map"].values()}) > 2
