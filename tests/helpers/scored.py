@@ -81,7 +81,7 @@ def in_transformers(checkpoint: Path, config: Config) -> Any:
             vocab_size=VOCAB, n_positions=model.seq_length, n_embd=model.hidden_size,
             n_layer=model.num_layers, n_head=model.num_attention_heads,
             activation_function="gelu_new", layer_norm_epsilon=model.layernorm.eps,
-            bos_token_id=VOCAB - 1, eos_token_id=VOCAB - 1, attn_implementation="eager",
+            bos_token_id=VOCAB - 1, eos_token_id=VOCAB - 1,
         )
     ).eval()  # fmt: skip
     state = {
