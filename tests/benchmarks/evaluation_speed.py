@@ -34,6 +34,7 @@ from hydratron.parallel.random import RandomStreams
 from hydratron.training.build import build_network, parameter_table
 
 SIZES, ROUNDS = (1, 8, 64), 3
+PLAIN = "one at a time, all logits"
 
 
 def main() -> None:
@@ -55,9 +56,7 @@ def main() -> None:
     config = checkpoint.config
     network = build_network(config, asked.vocab_size, mesh, RandomStreams(1), "cpu").eval()
     load_weights(checkpoint.path, ModelState(network, parameter_table(config), mesh))
-    ways: dict[str, Callable[[], float]] = {
-        "one at a time, all logits": lambda: plain(network, asked)
-    }
+    ways: dict[str, Callable[[], float]] = {PLAIN: partial(plain, network, asked)}
     for size in SIZES:
         ways[f"batch {size}, scored logits"] = partial(batched, network, asked, size)
     best = {name: float("inf") for name in ways}
@@ -67,7 +66,7 @@ def main() -> None:
             total = way()
             best[name] = min(best[name], time.perf_counter() - began)
             print(f"{name:28} {total:.6f} nats")
-    slowest = best["one at a time, all logits"]
+    slowest = best[PLAIN]
     for name, seconds in best.items():
         speed = len(windows) / seconds
         print(f"{name:28} {speed:8.1f} windows/s  {slowest / seconds:5.2f} x")
