@@ -23,7 +23,7 @@ parity: $(VENV)/.installed-dev  ## Every combination of degrees, where `make tes
 	$(PYTEST) tests/distributed --all $(ARGS)
 
 faults: $(VENV)/.installed-dev  ## Every fault, where `make test` has some; writes docs/faults.md
-	$(PYTEST) -m fault --all --fault-table docs/faults.md $(ARGS)
+	$(PYTEST) -m fault --all --fault-table=docs/faults.md $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check src tests

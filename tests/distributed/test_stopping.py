@@ -47,13 +47,24 @@ class Spoiled(Causal):
         if self.what == "signal":
             os.kill(os.getpid(), signal.SIGTERM)
         if self.what == "signals":  # A scheduler's, to every process.
-            for process in (*multiprocessing.active_children(), multiprocessing.current_process()):
+            workers = multiprocessing.active_children()
+            assert workers
+            assert all(ignores_sigterm(worker.pid) for worker in workers)
+            for process in (*workers, multiprocessing.current_process()):
                 os.kill(process.pid or 0, signal.SIGTERM)
         if self.what == "weights":
             network.final_norm.bias.data[0] = float("inf")
         if self.what == "gradient":
             network.word_embeddings.weight.register_hook(lambda grad: grad * float("nan"))
         return losses * float("nan") if self.what == "loss" else losses
+
+
+def ignores_sigterm(pid: int | None) -> bool:
+    """A worker may have inherited a handler that only happens to do nothing."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+    )
+    return bool(int(status["SigIgn"], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def spoiled_rank(

@@ -1,4 +1,4 @@
-"""The table of faults, written by the test run itself: `pytest -m fault --all --fault-table FILE`.
+"""The table of faults, written by the test run itself: `pytest -m fault --all --fault-table=FILE`.
 
 A test says its rows by `@pytest.mark.fault(12, 13)` and may `record_property("measure", TEXT)`.
 """

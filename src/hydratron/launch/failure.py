@@ -13,8 +13,9 @@ from hydratron.launch.history import last_row
 
 # A rank whose peer went away: torch.distributed's public type, which this process need not import.
 _LOST_PEER_TYPE = "DistError"
-# gloo raises a bare RuntimeError, which only its text tells from others (torch 2.11 and 2.13).
-_LOST_PEER_TEXT = "gloo/transport"
+# gloo raises a bare RuntimeError, which only its text tells from others (torch 2.11 and 2.13); the
+# second is said by a rank whose operation another thread found too late.
+_LOST_PEER_TEXTS = ("gloo/transport", "Application timeout caused pair closure")
 
 
 def raised(folder: JobFolder, rank: int | None, error: BaseException) -> bool:
@@ -23,7 +24,7 @@ def raised(folder: JobFolder, rank: int | None, error: BaseException) -> bool:
     message = f"sys.exit({error.code!r})" if isinstance(error, SystemExit) else str(error)
     kind = type(error).__name__
     lost = _LOST_PEER_TYPE in {base.__name__ for base in type(error).__mro__}
-    lost = lost or _LOST_PEER_TEXT in message
+    lost = lost or any(text in message for text in _LOST_PEER_TEXTS)
     return _first(folder, _describe(folder, rank, kind, message, text, lost))
 
 

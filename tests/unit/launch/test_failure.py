@@ -78,6 +78,11 @@ def test_a_lost_peer_gives_way_to_how_the_peer_ended(
     assert recorded(job) == expected
 
 
+def test_a_time_out_found_late_is_a_lost_peer_too(job: JobFolder) -> None:
+    failure.raised(job, 0, RuntimeError("Application timeout caused pair closure"))
+    assert failure.lost_peer(job)
+
+
 def test_ends_without_an_exception_are_named(job: JobFolder) -> None:
     failure.ended(job, 2, 1)
     assert recorded(job) == (2, "Exit", "rank 2 ended with code 1")
