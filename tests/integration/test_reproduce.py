@@ -110,7 +110,7 @@ def test_a_verdict_of_either_kind_is_a_success(
     fake(monkeypatch, *(("completed", loss) for loss in losses))
     assert main(["reproduce", "fig1", "--profile", "small"]) == 0
     assert f"\n{status} (direction): the loss | is low: " in capsys.readouterr().out
-    assert f"**{status}** (direction)" in (checkout.parent / "README.md").read_text()
+    assert f"| **{status}** |" in (checkout.parent / "README.md").read_text()
 
 
 def test_a_diverged_run_is_an_outcome(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

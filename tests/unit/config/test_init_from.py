@@ -26,7 +26,8 @@ def ours(tmp_path: Path) -> Path:
     checkpoint.mkdir(parents=True)
     config = jobs(["model=gpt_pico", "optim.lr=5e-4", "model.layernorm.eps=1e-6"])[0].config
     dump(config, folder / "config.yaml")
-    (checkpoint / "tokenizer.json").touch()
+    for name in ("tokenizer.json", "manifest.json"):
+        (checkpoint / name).touch()
     return folder
 
 

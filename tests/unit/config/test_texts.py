@@ -84,7 +84,7 @@ def test_home_is_found_in_every_path(home: Path) -> None:
     paths = [*marked("path")]
     assert paths == [
         "data.path", "data.paths", "data.cache_dir", "data.prepared", "tokenizer.path",
-        "logger.save_dir", "resume",
+        "logger.save_dir", "resume", "init_from", "init_checkpoint",
     ]  # fmt: skip
     assert {options()[key].kind for key in paths} == {str, list[str]}
     config = Config(resume="~/j")
