@@ -54,14 +54,23 @@ def to_yaml(config: Config, section: str | None = None) -> str:
 def load(path: Path) -> Config:
     """Read what `dump` wrote.  Raises ConfigError when the file is missing, broken or strange."""
     try:
-        content = plain_yaml.read(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError([Problem("config", path, "no such file")]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise ConfigError([Problem("config", path, f"not YAML: {text}")]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem("config", path, f"not YAML: {error}")]) from None
+    return read(text, path)
+
+
+def read(text: str, where: Path) -> Config:
+    """The same of a text that stands in the file `where`."""
+    try:
+        content = plain_yaml.read(text)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise ConfigError([Problem("config", where, f"not YAML: {said}")]) from None
     if not isinstance(content, dict):
-        raise ConfigError([Problem("config", path, "not a mapping of options")])
+        raise ConfigError([Problem("config", where, "not a mapping of options")])
     return from_dict(content)
 
 

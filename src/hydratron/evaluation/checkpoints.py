@@ -9,11 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import yaml
-
-from hydratron.checkpoint.folder import MANIFEST, STATE, manifest_files, text_of
+from hydratron.checkpoint.folder import (
+    CONFIG,
+    MANIFEST,
+    STATE,
+    config_text,
+    manifest_files,
+    text_of,
+)
 from hydratron.checkpoint.trust import TrustedReader
-from hydratron.config.load import from_dict
+from hydratron.config.load import read
 from hydratron.config.schema import Config
 from hydratron.data.manifest import TOKENIZER
 from hydratron.data.tokenizer import Tokenizer
@@ -81,10 +86,9 @@ def opened(path: Path, tokenizer: Tokenizer | None = None) -> Opened:
     """
     files = manifest_files(path)
     try:
-        content = yaml.safe_load(text_of(path, "config.yaml"))
-        config = from_dict(content if isinstance(content, dict) else {})
+        config = read(config_text(path), path / CONFIG)
         step = int(json.loads(text_of(path, STATE))["step"])
-    except (ConfigError, yaml.YAMLError, KeyError, ValueError, TypeError) as error:
+    except (ConfigError, KeyError, ValueError, TypeError) as error:
         _refuse(path, f"its configuration cannot be read: {' '.join(str(error).split())}")
     if config.model.architecture != "gpt":
         what = config.model.architecture

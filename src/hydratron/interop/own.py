@@ -11,12 +11,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import yaml
 from torch import Tensor
 
 from hydratron.checkpoint import folder as checkpoints
 from hydratron.checkpoint.participant import Saved
-from hydratron.config.load import dump, from_dict, to_yaml
+from hydratron.config import load
 from hydratron.config.rules import filled
 from hydratron.config.schema import Config, TokenizerConfig
 from hydratron.data.manifest import TOKENIZER
@@ -25,8 +24,6 @@ from hydratron.errors import HydratronError
 from hydratron.interop.model import Model, check, finite
 from hydratron.job import JobFolder
 from hydratron.training.initial import BESIDE, MODEL
-
-CONFIG = "config.yaml"
 
 
 class Whole:
@@ -71,10 +68,7 @@ def read(checkpoint: Path, tokenizer: Tokenizer | None = None) -> Model:
 
 def config_of(checkpoint: Path) -> Config:
     """The configuration of the job that a checkpoint carries."""
-    content = yaml.safe_load(checkpoints.config_text(checkpoint))
-    if not isinstance(content, dict):
-        raise HydratronError(f"{checkpoint / CONFIG}: not a mapping of options")
-    return from_dict(content)
+    return load.read(checkpoints.config_text(checkpoint), checkpoint / checkpoints.CONFIG)
 
 
 def write(folder: Path, model: Model) -> Path:
@@ -84,12 +78,12 @@ def write(folder: Path, model: Model) -> Path:
     """
     kind = "gpt2" if model.options.architecture == "gpt" else "bert"
     config = filled(replace(Config(), model=model.options, tokenizer=TokenizerConfig(kind=kind)))
-    texts = {CONFIG: to_yaml(config), TOKENIZER: model.tokenizer.to_json()}
+    texts = {checkpoints.CONFIG: load.to_yaml(config), TOKENIZER: model.tokenizer.to_json()}
     job = JobFolder(folder)
     checkpoint = job.checkpoints / "step_00000000"
     with alone():
         checkpoints.save(checkpoint, {MODEL: Whole(model.padded())}, 0, texts)
-    dump(config, job.config)
+    load.dump(config, job.config)
     return checkpoint
 
 

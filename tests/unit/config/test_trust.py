@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,7 +17,9 @@ from hydratron.config.load import dump, load
 from hydratron.config.plan import jobs
 from hydratron.config.resume import left_behind
 from hydratron.config.schema import Config
-from hydratron.errors import ConfigError
+from hydratron.errors import ConfigError, HydratronError
+from hydratron.evaluation import checkpoints
+from hydratron.interop import own
 from hydratron.job import JobFolder
 from hydratron.reporting.records import Run, read_run
 from tests.helpers.jobs import checkpoint
@@ -48,6 +52,20 @@ def test_a_hostile_yaml_is_refused_in_one_line_and_soon(
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500 + len(str(tmp_path))
     assert not (tmp_path / "marker").exists()
+
+
+@pytest.mark.fault(48)
+@pytest.mark.parametrize("reader", [own.config_of, checkpoints.opened])
+@pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
+def test_a_checkpoints_own_configuration_is_read_alike(
+    text: str, reader: Callable[[Path], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("checkpoint.folder", "evaluation.checkpoints"):
+        monkeypatch.setattr(f"hydratron.{module}.config_text", lambda path: text)
+    monkeypatch.setattr(checkpoints, "manifest_files", lambda path: ())
+    with pytest.raises(HydratronError, match="not YAML") as caught:
+        reader(tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.fault(48)
