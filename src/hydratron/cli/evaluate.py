@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydratron.cli.parser import FAILED, Parser, complain, path
+from hydratron.cli.parser import FAILED, Parser, complain, path, positive
 from hydratron.errors import JobError
 
 if TYPE_CHECKING:
@@ -43,15 +43,15 @@ def build_parser() -> Parser:
     add("--task", required=True, choices=(*TASKS,), metavar="TASK", help=tasks)
     add("--data", required=True, type=path, metavar="FILE", help="what it is scored on")
     add("--parallel", default="single", metavar="tpA", help="degrees, as in training: tp2, tp2_dp2")
-    add("--batch", type=_positive, metavar="N", help="windows of one forward pass")
-    add("--context", type=_positive, metavar="N", help="tokens of a window (default: the model's)")
+    add("--batch", type=positive, metavar="N", help="windows of one forward pass")
+    add("--context", type=positive, metavar="N", help="tokens of a window (default: the model's)")
     stride = (
         "tokens from one window to the next\n(default: wikitext103 32, perplexity half a context)"
     )
-    add("--stride", type=_positive, metavar="N", help=stride)
+    add("--stride", type=positive, metavar="N", help=stride)
     add("--precision", choices=("fp32", "bf16"), help="(default: that of the training)")
     add("--accelerator", choices=("auto", "cpu", "gpu"), help="(default: that of the training)")
-    add("--threads", type=_positive, default=0, metavar="N", help="CPU threads of a rank")
+    add("--threads", type=positive, default=0, metavar="N", help="CPU threads of a rank")
     add("--key", default="text", metavar="K", help="key or column of the text (default text)")
     words = (
         "lambada: the word after the last white space,\nas in Megatron-LM, not after the last space"
@@ -102,9 +102,3 @@ def _standing(content: dict[str, Any]) -> str:
 
 def _shown(name: str, value: float) -> str:
     return f"{100 * value:.2f} %" if name.startswith("accuracy") else f"{value:,.4g}"
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return int(text)
