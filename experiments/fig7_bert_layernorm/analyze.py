@@ -16,7 +16,7 @@ from hydratron.reproduce.placements import (
     curves,
     fails,
     finals,
-    heat_map,
+    heat_maps,
     one_breaks,
     plateau,
     same_scale,
@@ -76,13 +76,9 @@ def _breaks(found: Finals, limit: float) -> str:
 
 def _figure(frame: pd.DataFrame, found: Finals, rate: float, limit: float) -> Figure:
     depths = sorted({cell.depth for cell in found})
-    rates = sorted({cell.rate for cell in found})
     label, places = "masked loss, nats", (POST, PRE)
     panels = [curves(frame, LOSS, label, depth, rate, places, limit) for depth in depths]
-    level = plateau(frame)
-    finite = [loss for losses in found.values() for loss in losses.values() if loss < level]
-    shades = (min([*finite, level]), level)
-    maps = [heat_map(found, place, limit, shades, depths, rates) for place in (POST, PRE)]
+    maps = heat_maps(found, places, plateau(frame), limit)
     return Figure(
         "BERT with LayerNorm after (post) and before (pre) each sublayer", same_scale(panels), maps
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,9 +29,11 @@ from hydratron.reproduce.placements import (
     curves,
     fails,
     finals,
-    heat_map,
+    heat_maps,
+    mean,
     one_breaks,
     plateau,
+    runs_of,
     table,
 )
 
@@ -112,21 +113,16 @@ def _warmups(frame: pd.DataFrame, criteria: dict[str, Any], limit: float) -> lis
         texts = []
         for steps, rows in own[(own[DEPTH] == depth) & (own[RATE] == rate)].groupby(WARMUP):
             losses = finals(rows, LOSS)[Cell(POST, int(depth), float(rate))]
-            mean = estimate([v for v in losses.values() if math.isfinite(v)]).value
             failed = ", fails" if fails(losses, limit) else ""
-            texts.append(f"{int(steps)} steps {mean:.3f}{failed}")
+            texts.append(f"{int(steps)} steps {mean(losses).value:.3f}{failed}")
         where = f"post at {int(depth)} layers and {number(float(rate))}"
         lines.append(f"{where}, after a warm-up of: {'; '.join(texts)}")
     return lines
 
 
 def _figure(frame: pd.DataFrame, found: Finals, criteria: dict[str, Any], limit: float) -> Figure:
-    depths = sorted({cell.depth for cell in found})
-    rates = sorted({cell.rate for cell in found})
-    deep, rate, level = criteria["deep"], float(criteria["rate"]), plateau(frame)
-    finite = [loss for losses in found.values() for loss in losses.values() if loss < level]
-    shades = (min([*finite, level]), level)
-    maps = [heat_map(found, place, limit, shades, depths, rates) for place in PLACES]
+    deep, rate = criteria["deep"], float(criteria["rate"])
+    maps = heat_maps(found, PLACES, plateau(frame), limit)
     below = [
         curves(frame, LOSS, "validation loss, nats", deep, rate, PLACES, limit),
         _gradients(frame, deep, rate, first=True),
@@ -140,9 +136,7 @@ def _gradients(frame: pd.DataFrame, depth: int, rate: float, *, first: bool) -> 
     keys = [key for layer in range(depth) if (key := GRADIENTS.format(layer)) in frame]
     lines, steps = [], []
     for place in PLACES:
-        own = frame[
-            (frame[PLACEMENT] == place) & (frame[DEPTH] == depth) & (frame[RATE] == rate)
-        ].dropna(subset=keys)
+        own = runs_of(frame, Cell(place, depth, rate)).dropna(subset=keys)
         if keys and len(own):
             step = int(own["step"].min() if first else own["step"].max())
             steps.append(step)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from hydratron.reporting.estimate import estimate
+from hydratron.reporting.estimate import Estimate, estimate
 from hydratron.reporting.palette import on_white
 from hydratron.reproduce.draw import number
 from hydratron.reproduce.figure import HeatMap, Line, Panel
@@ -71,7 +71,31 @@ def one_breaks(
     }
 
 
-def heat_map(
+def runs_of(frame: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    """The rows of the runs in a cell."""
+    return frame[
+        (frame[PLACEMENT] == cell.place) & (frame[DEPTH] == cell.depth) & (frame[RATE] == cell.rate)
+    ]
+
+
+def mean(losses: Mapping[int, float]) -> Estimate:
+    """Over the seeds that did not diverge."""
+    return estimate([loss for loss in losses.values() if math.isfinite(loss)])
+
+
+def heat_maps(found: Finals, places: Sequence[str], level: float, limit: float) -> list[HeatMap]:
+    """Mean final losses of each placement, in the same shades up to the `level` of frequencies.
+
+    A cell is crossed where most seeds failed to train.
+    """
+    depths = sorted({cell.depth for cell in found})
+    rates = sorted({cell.rate for cell in found})
+    below = [loss for losses in found.values() for loss in losses.values() if loss < level]
+    shades = (min([*below, level]), level)
+    return [_heat_map(found, place, limit, shades, depths, rates) for place in places]
+
+
+def _heat_map(
     found: Finals,
     place: str,
     limit: float,
@@ -79,9 +103,8 @@ def heat_map(
     depths: Sequence[int],
     rates: Sequence[float],
 ) -> HeatMap:
-    """Mean final losses of a placement; a cell is crossed where most seeds failed to train."""
     cells = [[found.get(Cell(place, depth, rate)) for rate in rates] for depth in depths]
-    values = [[math.nan if own is None else _mean(own) for own in row] for row in cells]
+    values = [[math.nan if own is None else mean(own).value for own in row] for row in cells]
     crossed = frozenset(
         (i, j)
         for i, row in enumerate(cells)
@@ -92,10 +115,6 @@ def heat_map(
         f"{place}: mean final loss", "learning rate", "layers", [number(r) for r in rates],
         [str(d) for d in depths], values, shades, crossed, "fails to train",
     )  # fmt: skip
-
-
-def _mean(losses: Mapping[int, float]) -> float:
-    return estimate([loss for loss in losses.values() if math.isfinite(loss)]).value
 
 
 def curves(
@@ -110,20 +129,14 @@ def curves(
     """Mean and range over the seeds of what completed; plateau and limit are marked."""
     lines = []
     for place in places:
-        own = frame[
-            (frame[PLACEMENT] == place)
-            & (frame[DEPTH] == depth)
-            & (frame[RATE] == rate)
-            & (frame["status"] == "completed")
-            # The first validation, before any training, would take most of the axis.
-            & (frame["step"] > 0)
-        ]
+        own = runs_of(frame, Cell(place, depth, rate))
+        # The first validation, before any training, would take most of the axis.
+        own = own[(own["status"] == "completed") & (own["step"] > 0)]
         steps = own.dropna(subset=[loss]).groupby("step")[loss]
         low, high = ([float(v) for v in edge] for edge in (steps.min(), steps.max()))
-        mean_of = steps.mean()
-        mean = [float(v) for v in mean_of]
-        x = [int(step) for step in mean_of.index]
-        lines.append(Line(place, x, mean, COLOURS[place], band=(low, high)))
+        means = steps.mean()
+        x = [int(step) for step in means.index]
+        lines.append(Line(place, x, [float(v) for v in means], COLOURS[place], band=(low, high)))
     title = f"{depth} layers, learning rate {number(rate)}"
     rules = [(plateau(frame), "frequencies"), (limit, "limit")]
     return Panel(title, "step", label, lines, rules=rules)
@@ -145,13 +158,8 @@ def table(
     """One row per cell of the map; `others` are metrics whose last mean is given too."""
     rows = []
     for cell, losses in found.items():
-        own = frame[
-            (frame[PLACEMENT] == cell.place)
-            & (frame[DEPTH] == cell.depth)
-            & (frame[RATE] == cell.rate)
-        ]
-        last = own.dropna(subset=[loss]).groupby("seed").last()
-        mean = estimate([value for value in losses.values() if math.isfinite(value)])
+        last = runs_of(frame, cell).dropna(subset=[loss]).groupby("seed").last()
+        final = mean(losses)
         rows.append(
             {
                 "placement": cell.place,
@@ -159,8 +167,8 @@ def table(
                 "learning rate": cell.rate,
                 "seeds": len(losses),
                 "fail to train": sum(loss > limit for loss in losses.values()),
-                loss: mean.value,
-                "± 95 %": math.nan if mean.half is None else mean.half,
+                loss: final.value,
+                "± 95 %": math.nan if final.half is None else final.half,
                 **{key: float(last[key].mean()) for key in others if key in last},
             }
         )
