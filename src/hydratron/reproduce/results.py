@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
@@ -91,10 +92,14 @@ def analyse(artifact: Artifact, profile: Profile, frame: pd.DataFrame) -> Analys
 
 
 def _load(path: Path) -> Callable[[pd.DataFrame, dict[str, Any]], Analysis]:
-    spec = importlib.util.spec_from_file_location(f"hydratron_{path.parent.name}", path)
+    """As a package, so that analyze.py may have modules beside it: `from .figures import ...`."""
+    name, beside = f"hydratron_{path.parent.name}", [str(path.parent)]
+    for known in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[known]  # Another folder's, in one process of the tests.
+    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=beside)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found: Callable[[pd.DataFrame, dict[str, Any]], Analysis] = module.analyze
     return found
