@@ -12,6 +12,7 @@ import pytest
 
 from hydratron.cli import main
 from hydratron.interop import huggingface
+from hydratron.interop.model import Model
 from tests.helpers import foreign
 
 pytest.importorskip("transformers")
@@ -23,21 +24,27 @@ OPTIONS = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A GPT-2 of Hugging Face's in theirs/, and a folder text/ of its words, in a new folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text").mkdir()
+    for number in range(40):
+        (tmp_path / "text" / f"{number:02d}.txt").write_text(TEXT * (20 + number))
+    (tmp_path / "theirs").mkdir()
+    model = foreign.model("gpt2")
+    huggingface.write(tmp_path / "theirs", model)
+    return model
+
+
 def last(folder: Path, key: str) -> Any:
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return next(row[key] for row in reversed(rows) if key in row)
 
 
 def test_a_foreign_model_trains_on_and_leaves_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text").mkdir()
-    for number in range(40):
-        (tmp_path / "text" / f"{number:02d}.txt").write_text(TEXT * (20 + number))
-    (tmp_path / "theirs").mkdir()
-    made = foreign.model("gpt2")
-    huggingface.write(tmp_path / "theirs", made)
     started = ["train", "init_from=theirs", "data.path=text", *OPTIONS, "model.num_layers=4"]
     assert main([*started, "parallel=tp2", "hydra.run.dir=job", "optim.lr=1e-9"]) == 0
     said = capsys.readouterr().err
@@ -57,14 +64,8 @@ def test_a_foreign_model_trains_on_and_leaves_again(
 
 
 def test_tokens_of_another_tokenizer_are_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    made: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text").mkdir()
-    for number in range(40):
-        (tmp_path / "text" / f"{number:02d}.txt").write_text(TEXT * (20 + number))
-    (tmp_path / "theirs").mkdir()
-    huggingface.write(tmp_path / "theirs", foreign.model("gpt2"))
     words = ["train", "init_from=theirs", "data.path=text", *OPTIONS, "hydra.run.dir=job"]
     assert main([*words, "tokenizer=bpe", "tokenizer.vocab_size=262"]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -26,19 +26,20 @@ def explain(folder: JobFolder, ranks: int) -> None:
     if not (found and found.get("lost_peer") and TIMED_OUT.search(str(found.get("message")))):
         return
     stopped = {rank for rank in range(ranks) if any(map(_is_stopped, processes(folder, rank)))}
-    said = {rank: _said(rank_log(folder, rank)) for rank in range(ranks)}
-    away = {rank for rank in said if said[rank] and said[rank][1] == "no"}  # type: ignore[index]
+    everyone = {rank: _said(rank_log(folder, rank)) for rank in range(ranks)}
+    said = {rank: place for rank, place in everyone.items() if place is not None}
+    away = {rank for rank, (_, waits, _) in said.items() if waits == "no"}
     stuck = min(stopped or away, default=None)
     texts = []
     for rank in range(ranks):
         if rank in stopped:
             texts.append(f"rank {rank} is stopped, by SIGSTOP or a debugger")
-        elif (place := said[rank]) is not None:
-            verb = "waits" if place[1] == "yes" else "is stuck"
-            texts.append(f"rank {rank} {verb} at {place[2]}")
+        elif rank in said:
+            _, waits, place = said[rank]
+            texts.append(f"rank {rank} {'waits' if waits == 'yes' else 'is stuck'} at {place}")
     if not texts:
         return
-    step = next((int(place[0]) for place in said.values() if place), found.get("step"))
+    step = next((int(step) for step, _, _ in said.values()), found.get("step"))
     message = f"no answer in time: {'; '.join(texts)}"
     more = {"rank": stuck, "kind": "Hang", "message": message, "step": step, "lost_peer": False}
     write_json(folder.failure, found | more)

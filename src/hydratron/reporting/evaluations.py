@@ -41,17 +41,15 @@ def compared(runs: Sequence[Run]) -> list[Run]:
     latest one.  A run has the numbers of its latest checkpoint.
     """
     by_run = {run.folder: read_evaluations(run.folder) for run in runs}
-    everything = [record for records in by_run.values() for record in records]
-    chosen = {}
-    for task in {record["task"] for record in everything}:
-        of_task = [record for record in everything if record["task"] == task]
-        count = Counter(
-            kind
-            for records in by_run.values()
-            for kind in {_kind(record) for record in records if record["task"] == task}
-        )
-        best = max(of_task, key=lambda r: (count[_kind(r)], bool(r.get("official")), _newness(r)))
-        chosen[task] = _kind(best)
+    count = Counter(kind for records in by_run.values() for kind in set(map(_kind, records)))
+
+    def standing(record: Record) -> tuple[int, bool, tuple[int, str]]:
+        return count[_kind(record)], bool(record.get("official")), _newness(record)
+
+    chosen: dict[str, str] = {}
+    everything = (record for records in by_run.values() for record in records)
+    for record in sorted(everything, key=standing, reverse=True):
+        chosen.setdefault(record["task"], _kind(record))
     return [_with(run, by_run[run.folder], chosen) for run in runs]
 
 
@@ -78,7 +76,7 @@ def _with(run: Run, records: Sequence[Record], chosen: dict[str, str]) -> Run:
 
 def _kind(record: Record) -> str:
     """What must be the same for two evaluations of a task to be compared."""
-    return json.dumps([record["sha256"], record["protocol"]], sort_keys=True)
+    return json.dumps([record["task"], record["sha256"], record["protocol"]], sort_keys=True)
 
 
 def _newness(record: Record) -> tuple[int, str]:
