@@ -150,7 +150,7 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
         found = requirements.problems(corpus, config)
         problems.update((str(problem), problem) for problem in found)
         if not found and config.resume is None:
-            order = config.learning.samples, corpus, config.model.seq_length
+            order = config.reader, corpus, config.model.seq_length
             training_samples(*order, [config.samples], config.seed)
             validation_samples(*order, config.trainer.val_samples)
     if problems:

@@ -7,22 +7,22 @@ from hydratron.config.schema import Config
 
 GPT2_VOCABULARY = 50257
 BERT_VOCABULARY = 30522
-# BERT predicts these of its tokens: Megatron-LM's budget, of which a sample may use less.
-MASKED_SHARE = 0.15
 
 
-def flops_per_token(model: ModelConfig, padded_vocab_size: int) -> float:
+def flops_per_token(
+    model: ModelConfig, padded_vocab_size: int, masking_prob: float = 0.15
+) -> float:
     """FLOPs of forward and backward for one token, without recomputation.
 
     72 L h^2 (1 + s / (6 h) + V / (12 L h)), Narayanan et al. 2021 (arXiv:2104.04473), with the
     MLP's width f in place of 4 h.  Recomputed work is not useful work and does not count.  BERT's
-    head (dense layer and logits) counts for the masked tokens only, its pooler and order head once
-    a sequence; attention counts all s^2 scores in both, seen or not.
+    head (dense layer and logits) counts for the masked tokens only, as many as a sample may have,
+    its pooler and order head once a sequence; attention counts all s^2 scores in both, seen or not.
     """
     h, s = model.hidden_size, model.seq_length
     head: float = padded_vocab_size * h
     if model.architecture == "bert":
-        head = MASKED_SHARE * (h * h + head) + (h * h + 2 * h) / s
+        head = masking_prob * (h * h + head) + (h * h + 2 * h) / s
     return 6.0 * (model.num_layers * layer_multiply_adds(model) + head)
 
 
@@ -37,4 +37,6 @@ def training_flops(config: Config) -> float:
     published = {"gpt2": GPT2_VOCABULARY, "bert": BERT_VOCABULARY}
     vocab_size = published.get(config.tokenizer.kind, config.tokenizer.vocab_size)
     tokens = config.trainer.max_steps * config.tokens_per_step
-    return tokens * flops_per_token(config.model, config.model.padded(vocab_size))
+    return tokens * flops_per_token(
+        config.model, config.model.padded(vocab_size), config.data.masking_prob
+    )

@@ -6,7 +6,10 @@ and neither side needs the other.  Values live in `conf/`; rules between fields 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from hydratron.config import degrees
 from hydratron.config.cluster import ClusterConfig, PlanConfig
@@ -80,6 +83,9 @@ class DataConfig:
         "969/30/1",
         "indexed and blend: shares of training, validation and test documents, in order",
         fixed=True,
+    )
+    masking_prob: float = option(
+        0.15, "BERT: share of the tokens that are predicted", above=0, maximum=0.5, fixed=True
     )
     num_workers: int = option(
         0, "processes per rank that read samples ahead; 0 reads within the step", minimum=0
@@ -242,6 +248,12 @@ class Config:
     def learning(self) -> Row:
         """The row of what is learnt."""
         return row_of(self.task, self.model.architecture)
+
+    @property
+    def reader(self) -> Callable[..., Any]:
+        """(corpus, part, seq_length, n, seed) -> the n samples of a part, by the row's options."""
+        row = self.learning
+        return partial(row.samples, **{name: getattr(self.data, name) for name in row.options})
 
     @property
     def sentences(self) -> bool:

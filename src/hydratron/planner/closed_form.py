@@ -6,14 +6,16 @@ from hydratron.config.cost import flops_per_token, layer_multiply_adds
 from hydratron.config.model import ModelConfig
 
 
-def step_flops(model: ModelConfig, padded_vocab_size: int, sequences: int) -> float:
+def step_flops(
+    model: ModelConfig, padded_vocab_size: int, sequences: int, masking_prob: float = 0.15
+) -> float:
     """FLOPs of forward and backward of `sequences` sequences, recomputation of layers included.
 
     72 b s l h^2 (1 + s / 6h + V / 12lh), or with recomputation 96 b s l h^2 (1 + s / 6h + V / 16lh)
     (Narayanan et al. 2021, arXiv:2104.04473).
     """
     tokens = sequences * model.seq_length
-    total = tokens * flops_per_token(model, padded_vocab_size)
+    total = tokens * flops_per_token(model, padded_vocab_size, masking_prob)
     if model.recompute:
         total += 2.0 * tokens * model.num_layers * layer_multiply_adds(model)
     return total

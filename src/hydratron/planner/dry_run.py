@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from hydratron.config.cost import MASKED_SHARE
 from hydratron.config.schema import Config
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
@@ -72,7 +71,7 @@ def dry_run(
     """
     config = replace(config, model=replace(config.model, num_layers=num_layers))
     parallel, model = config.parallel, config.model
-    masked = int(MASKED_SHARE * model.seq_length) * config.micro_batch_size
+    masked = int(config.data.masking_prob * model.seq_length) * config.micro_batch_size
     streams = PlannedStreams(config.seed)
 
     def build(mesh: Mesh) -> PlannedRank:

@@ -45,7 +45,8 @@ class JobPlan:
         model = self.config.model
         tp = self.config.parallel.tensor_model_parallel_size
         padded = model.padded(self.vocab_size)
-        return step_flops(model, padded, self.config.micro_batch_size) / tp
+        sequences, share = self.config.micro_batch_size, self.config.data.masking_prob
+        return step_flops(model, padded, sequences, share) / tp
 
     @property
     def peak(self) -> tuple[Moment, Counter[str]]:

@@ -24,6 +24,7 @@ class Row:
     architecture: the trunk that it trains.
     learns:       `module:class` of the Task.
     reads:        `module:function` (corpus, part, seq_length, n, seed) -> the n samples of a part.
+    options:      the options of `data=` that its reader takes besides.
     sentences:    whether its data are sentences grouped by document, not whole documents.
     pretrains:    whether it is what `pretrain` means for the architecture.
     """
@@ -31,6 +32,7 @@ class Row:
     architecture: str
     learns: str
     reads: str
+    options: tuple[str, ...] = ()
     sentences: bool = False
     pretrains: bool = False
 
@@ -55,6 +57,7 @@ TASKS: dict[str, Row] = {
         "bert",
         learns="hydratron.tasks.masked:Masked",
         reads="hydratron.data.samples.assemble:bert_samples",
+        options=("masking_prob",),
         sentences=True,
         pretrains=True,
     ),

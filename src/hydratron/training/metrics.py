@@ -73,7 +73,7 @@ class MetricsLog(Callback):
         assert isinstance(pl_module, LanguageModule)
         config, device = pl_module.config, pl_module.device
         vocab_size = config.model.padded(pl_module.corpus.vocab_size)
-        self._flops_per_token = flops_per_token(config.model, vocab_size)
+        self._flops_per_token = flops_per_token(config.model, vocab_size, config.data.masking_prob)
         options = config.trainer
         numerics = TYPES[options.precision], options.matmul_precision
         peak = options.peak_flops or peak_flops(device, *numerics)

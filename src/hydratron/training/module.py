@@ -90,7 +90,7 @@ class LanguageModule(pl.LightningModule):
     def train_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
         samples = training_samples(
-            self.config.learning.samples,
+            self.config.reader,
             self.corpus,
             self.config.model.seq_length,
             self.order_ends,
@@ -118,7 +118,7 @@ class LanguageModule(pl.LightningModule):
         return frequency_loss(self.corpus, self._validation_samples(), self.task.predicted)
 
     def _validation_samples(self) -> Samples:
-        read, length = self.config.learning.samples, self.config.model.seq_length
+        read, length = self.config.reader, self.config.model.seq_length
         return validation_samples(read, self.corpus, length, self.config.trainer.val_samples)
 
     def training_step(self, item: tuple[list[Batch], Tensor], batch_index: int) -> None:

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from hydratron.config.cost import MASKED_SHARE
-from hydratron.config.schema import Config
+from hydratron.config.schema import Config, DataConfig
 from hydratron.models.init import initialize
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
@@ -63,7 +62,9 @@ def real_peak(config: Config, vocab_size: int) -> int:
         initialize(worker.network, worker.table, 1, mesh.tensor, vocab_size)
         batch = zeros(config)
         if config.model.architecture == "bert":
-            chosen = int(MASKED_SHARE * config.model.seq_length) * config.micro_batch_size
+            chosen = (
+                int(DataConfig().masking_prob * config.model.seq_length) * config.micro_batch_size
+            )
             batch["labels"].fill_(-1).view(-1)[:chosen] = 0
         worker.step(batch, config.accumulation)
         with record_function("second step"):

@@ -70,8 +70,10 @@ def gpt_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int) 
     return GPTSamples(part.dataset, first, SampleIndex(**arrays), n, corpus.vocab_size)
 
 
-def bert_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int) -> BertSamples:
-    """Pairs of segments with masked words, over shuffled documents."""
+def bert_samples(
+    corpus: Corpus, part: Part, seq_length: int, n: int, seed: int, masking_prob: float = 0.15
+) -> BertSamples:
+    """Pairs of segments with a share of their words masked, over shuffled documents."""
     asked = _asked(part, seq_length, n, seed)
     arrays = cached(
         corpus.path / INDEX,
@@ -79,7 +81,7 @@ def bert_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int)
         lambda: {"mapping": sentence_mapping(part, seq_length, seed, n)},
     )
     special = bert_tokens(corpus.path / TOKENIZER)
-    return BertSamples(part.dataset, arrays["mapping"], seq_length, special, seed, n)
+    return BertSamples(part.dataset, arrays["mapping"], seq_length, special, seed, n, masking_prob)
 
 
 def _asked(part: Part, seq_length: int, n: int, seed: int) -> dict[str, Any]:

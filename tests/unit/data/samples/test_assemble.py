@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hydratron.config.load import from_dict
 from hydratron.data.corpus import Corpus, Part, open_corpus
 from hydratron.data.samples.assemble import (
     Samples,
@@ -194,6 +195,22 @@ def test_sentences_give_bert_samples_of_their_own_documents(tmp_path: Path) -> N
         samples = training_samples(bert_samples, corpus, 24, [40], seed=1)
     assert {int(sample["sop"]) for sample in drawn} == {0, 1}
     assert len(validation_samples(bert_samples, corpus, 24, 7)) == 7
+
+
+def test_a_job_reads_the_share_of_masked_tokens_that_it_names(tmp_path: Path) -> None:
+    documents = [[[10 + i] * 30] * 3 for i in range(30)]
+    splits = {"train": documents, "validation": documents}
+    folder = prepared_folder(
+        tmp_path / "s", splits, 300, level="sentence", tokenizer=json.dumps(WORDPIECE)
+    )
+
+    def masked(prob: float) -> int:
+        content = {"model": {"architecture": "bert"}, "data": {"masking_prob": prob}}
+        read = from_dict(content).reader
+        samples = training_samples(read, open_corpus(folder), 64, [20], seed=1)
+        return sum(int((samples[i]["labels"] >= 0).sum()) for i in range(20))
+
+    assert masked(0.4) == pytest.approx(2 * masked(0.2), rel=0.1)
 
 
 def test_documents_without_pairs_are_refused(tmp_path: Path) -> None:
