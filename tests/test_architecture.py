@@ -80,7 +80,12 @@ FORBIDDEN: dict[str, set[str]] = {
     "locks": HEAVY,
 }
 # The worker, the schema and what they need run where neither hydra nor wandb is installed.
-BARE = ("hydratron.launch.worker", "hydratron.training.train", "hydratron.config.schema")
+BARE = (
+    "hydratron.launch.worker",
+    "hydratron.launch.batch",
+    "hydratron.training.train",
+    "hydratron.config.schema",
+)
 
 
 def imports(path: Path) -> Iterator[str]:

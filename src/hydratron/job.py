@@ -14,6 +14,8 @@ from typing import Any, BinaryIO
 
 VALID_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 SIGNALLED = 128  # plus the number of the signal: the exit code of a process that it ended
+# A diverged job is an outcome: run again it would diverge again.
+FINAL = ("completed", "diverged")
 CHECKPOINT_NAME = re.compile(r"step_(\d{8})")
 
 

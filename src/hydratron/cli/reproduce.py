@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +33,12 @@ def build_parser() -> Parser:
     add("--profile", metavar="P", help="its scale: smoke, small, long, gpu or paper")
     add("--list", action="store_true", help="artifacts, profiles, jobs and minutes")
     add("--jobs", type=positive, default=1, metavar="N", help="at a time (1); more need joblib")
+    add(
+        "--carry-out", type=Path, metavar="DIR", help="write the jobs, to run without Hydra and W&B"
+    )
+    add(
+        "--carry-back", type=Path, metavar="DIR", help="take the outcomes of jobs that were carried"
+    )
     add("--analyze-only", action="store_true", help="everything again from curves.csv")
     return parser
 
@@ -57,6 +64,15 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.reproduce.stages import plan_stages
 
     planned = plan_stages(artifact, profile)
+    if args.carry_out:
+        return _carry_out(artifact, profile, planned, args.carry_out)
+    if args.carry_back:
+        from hydratron.reproduce.carry import carry_back
+
+        new = carry_back(planned, args.carry_back)
+        print(f"{artifact.name}, {profile.name}: {new} outcomes taken from {args.carry_back}")
+        planned = plan_stages(artifact, profile)
+        return _missing(planned) or _conclude(folder, known, artifact, profile, planned)
     code = _run_jobs(artifact, profile, planned, args.jobs)
     return code or _conclude(folder, known, artifact, profile, planned)
 
@@ -94,7 +110,7 @@ def _run_jobs(
 ) -> int:
     from hydratron.cli import plan, train
     from hydratron.reproduce.catalog import PLAN, TRAIN
-    from hydratron.reproduce.stages import lacking, run_stages, unfinished
+    from hydratron.reproduce.stages import lacking, run_stages
 
     print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
     missing = lacking(profile)
@@ -108,9 +124,38 @@ def _run_jobs(
     code = run_stages(planned, verbs, _stops, launcher)
     if code:
         return code
+    return _missing(planned)
+
+
+def _missing(planned: Sequence[PlannedStage]) -> int:
+    """Say which jobs have no outcome; 1 if any."""
+    from hydratron.reproduce.stages import unfinished
+
     left = unfinished(planned)
     complain(*left, *["no results: not every job has run"] * bool(left))
     return 1 if left else 0
+
+
+def _carry_out(
+    artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage], folder: Path
+) -> int:
+    """Write what is to run elsewhere, and say how it runs there and how it comes back."""
+    from hydratron.reproduce.carry import carry_out
+    from hydratron.reproduce.stages import lacking_files
+
+    missing = lacking_files(profile)
+    if missing:
+        complain(f"profile {profile.name} needs {' and '.join(missing)}")
+        return 1
+    jobs = carry_out(planned, folder)
+    place = shlex.quote(str(folder))
+    print(
+        f"{len(jobs)} jobs and their tokens are in {folder}. Where torch and lightning are:\n"
+        f"  PYTHONPATH=src python -m hydratron.launch.batch {place} --minutes 9\n"
+        "as often as it says that jobs are left; then, with the folder back here:\n"
+        f"  hydratron reproduce {artifact.name} --profile {profile.name} --carry-back {place}"
+    )
+    return 0
 
 
 def _stops(code: int) -> bool:

@@ -13,7 +13,7 @@ from hydratron.config.identity import identity
 from hydratron.config.load import dump, load
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, JobError
-from hydratron.job import JobFolder, read_json, write_json, write_text
+from hydratron.job import FINAL, JobFolder, read_json, write_json, write_text
 from hydratron.launch import failure
 from hydratron.launch.history import last_row
 from hydratron.launch.ownership import owned
@@ -21,8 +21,6 @@ from hydratron.launch.progress import say
 from hydratron.launch.provenance import provenance
 from hydratron.launch.supervision import agent_log, rank_log, remove_logs
 
-# A diverged job is an outcome: run again it would diverge again.
-FINAL = ("completed", "diverged")
 ADVICE = "choose another hydra.run.dir or hydra.sweep.dir"
 # What lies in the folder of a job that did not get as far as its config.yaml, with the keys that
 # a file has if a job wrote it: its report, another host's log, and what a kill left half written.

@@ -38,6 +38,13 @@ def provenance(
         "parent": os.path.relpath(start, folder) if start and parent else None,
         "data_sha256": _data_hash(config.data.prepared),
         **code(),
+        **machine(),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Of provenance.json what depends on where the job runs."""
+    return {
         "versions": versions(),
         "hardware": hardware(),
         "platform": platform.platform(),

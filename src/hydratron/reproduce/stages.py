@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hydratron.config.command import PlannedJob
 from hydratron.config.cost import training_flops
 from hydratron.config.plan import plan
 from hydratron.config.planning import plan_overrides
-from hydratron.job import JobFolder
-from hydratron.launch.attempt import FINAL
+from hydratron.job import FINAL, JobFolder
 from hydratron.launch.provenance import hardware
 from hydratron.launch.settling import settle
 from hydratron.reproduce.catalog import PILOT, PLAN, TRAIN, Artifact, Profile, Stage
@@ -24,13 +24,15 @@ FINAL_RATE = 0.1
 
 @dataclass(frozen=True)
 class Sweep:
-    """One call of `hydratron train -m`, or of another verb.  `jobs` are the folders of its jobs.
+    """One call of `hydratron train -m`, or of another verb.
 
+    `jobs` are the folders of the jobs `planned`.
     `work` and `left`: of all jobs, and of those that are not finished; in FLOPs of training, but
     for a plan, which takes about as long whatever it plans, as the number of jobs.
     """
 
     overrides: tuple[str, ...]
+    planned: tuple[PlannedJob, ...]
     jobs: tuple[Path, ...]
     work: float
     left: float
@@ -94,7 +96,7 @@ def _sweep(verb: str, lines: tuple[str, ...]) -> Sweep:
     configs = [job.config for job in found.jobs]
     work = [1.0 if verb == PLAN else training_flops(config) for config in configs]
     left = [0.0 if result else amount for result, amount in zip(results, work, strict=True)]
-    return Sweep(lines, folders, sum(work), sum(left), verb)
+    return Sweep(lines, tuple(found.jobs), folders, sum(work), sum(left), verb)
 
 
 def lacking(profile: Profile) -> list[str]:
@@ -103,7 +105,12 @@ def lacking(profile: Profile) -> list[str]:
     gpus = len(hardware()["gpus"])
     if gpus < profile.gpus:
         found.append(f"{profile.gpus} GPU{'s' * (profile.gpus > 1)} (here: {gpus})")
-    return found + [f"{path} (not there)" for path in profile.paths if not Path(path).exists()]
+    return found + lacking_files(profile)
+
+
+def lacking_files(profile: Profile) -> list[str]:
+    """Its files and folders that are not there."""
+    return [f"{path} (not there)" for path in profile.paths if not Path(path).exists()]
 
 
 def run_stages(

@@ -1,0 +1,80 @@
+"""Jobs of a profile that run on another machine: out with their tokens, and their results back.
+
+A folder that is carried looks like a working folder of its own, `outputs/reproduce/...` beside
+`outputs/cache/...`, so that each job finds its tokens wherever the folder is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hydratron.config.command import PlannedJob
+from hydratron.data.corpus import SELECTION
+from hydratron.data.prepare import prepare
+from hydratron.errors import HydratronError
+from hydratron.job import JobFolder
+from hydratron.launch.attempt import clear, finished, record
+from hydratron.reproduce.stages import OUTPUTS, PlannedStage
+
+# What a job of another machine need not bring back.
+STAYS = shutil.ignore_patterns("checkpoints", ".lock*", "index")
+
+
+def carry_out(planned: Sequence[PlannedStage], folder: Path) -> list[Path]:
+    """Write the jobs that have no outcome into `folder`, with their tokens; returns where.
+
+    What is there already stays: a job that was cut goes on.  Raises HydratronError for jobs that
+    cannot be carried, before anything is written.
+    """
+    jobs = [(job, place) for job, place in _jobs(planned) if not finished(job.config, place)]
+    for job, place in jobs:
+        finished(job.config, folder / place)  # Raises for another job's folder.
+        if job.config.data.source in ("indexed", "blend"):
+            what = f"data={job.config.data.source}: its tokens stay where they are"
+            raise HydratronError(f"{what}; data=text or sotu can be carried")
+        if job.config.init_from is not None:
+            raise HydratronError(f"init_from={job.config.init_from}: a checkpoint is not carried")
+    written, tokens = [], {}
+    for job, place in jobs:
+        config = job.config
+        key = repr((config.data, config.tokenizer, config.sentences))
+        if key not in tokens:
+            made = prepare(config.data, config.tokenizer, sentences=config.sentences, progress=True)
+            assert not (made / SELECTION).exists()
+            tokens[key] = folder / config.data.cache_dir / made.name
+            shutil.copytree(made, tokens[key], dirs_exist_ok=True)
+        carried = JobFolder(folder / place)
+        if not carried.config.exists():
+            carried.path.mkdir(parents=True, exist_ok=True)
+            prepared = replace(config.data, prepared=str(tokens[key].absolute()))
+            record(replace(config, data=prepared), carried, job.overrides, None)
+        written.append(carried.path)
+    return written
+
+
+def carry_back(planned: Sequence[PlannedStage], folder: Path) -> int:
+    """Take the outcomes of the planned jobs from `folder`; returns how many were new.
+
+    Raises HydratronError where there is none of them, JobError where one is another job.
+    """
+    found = [
+        (folder / place, place)
+        for job, place in _jobs(planned)
+        if finished(job.config, folder / place) and not finished(job.config, place)
+    ]
+    if not found and not any((folder / place).exists() for _, place in _jobs(planned)):
+        raise HydratronError(f"{folder}: holds no job of this profile under {OUTPUTS}")
+    for there, here in found:
+        if here.exists():
+            clear(JobFolder(here))
+        shutil.copytree(there, here, dirs_exist_ok=True, ignore=STAYS)
+    return len(found)
+
+
+def _jobs(planned: Sequence[PlannedStage]) -> Iterator[tuple[PlannedJob, Path]]:
+    for stage in planned:
+        for sweep in stage.sweeps:
+            yield from zip(sweep.planned, sweep.jobs, strict=True)
