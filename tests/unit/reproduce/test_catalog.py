@@ -119,10 +119,13 @@ def test_every_profile_of_the_checkout_is_valid(
     artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scales = ("smoke", "small", "gpu", "paper")
+    scales = ("smoke", "small", "long", "gpu", "paper")
     assert list(artifact.profiles) == [name for name in scales if name in artifact.profiles]
     assert not artifact.profiles["smoke"].judged
     for profile in artifact.profiles.values():
+        for path in map(Path, profile.paths):  # Text that the reader brings.
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("One. Two.")
         assert artifact.criteria(profile.name)["claims"]
         piloted = any(stage.pilot for stage in profile.stages)
         if not piloted or (artifact.folder / "pilot.csv").exists():
