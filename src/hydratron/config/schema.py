@@ -32,6 +32,12 @@ class ParallelConfig:
         1, "ranks that share one replica's layers; pipelines are not built yet: 1", minimum=1,
         axis="pp",
     )  # fmt: skip
+    transport: str = option(
+        "auto",
+        "CPU ranks of one host: auto, through memory that they share; gloo, through the loopback",
+        choices=("auto", "gloo"),
+        bookkeeping=True,
+    )
 
     @property
     def world_size(self) -> int:

@@ -40,7 +40,8 @@ def score(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
     torch.set_float32_matmul_precision(config.trainer.matmul_precision)
     on_gpu = dist.get_backend() == "nccl"
     device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
-    mesh = build_mesh(config.parallel.axes, device.type)
+    within = config.trainer.timeout_seconds if config.parallel.transport == "auto" else None
+    mesh = build_mesh(config.parallel.axes, device.type, within)
     streams = RandomStreams(config.seed, device, mesh.tensor, mesh.data)
     network = build_network(config, asked.vocab_size, mesh, streams, device).eval()
     load_weights(asked.checkpoint, ModelState(network, parameter_table(config), mesh))

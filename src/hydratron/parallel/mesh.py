@@ -8,38 +8,52 @@ d * tp + t (paper, appendix B.1).
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from hydratron.parallel.shared_memory import COMBINE, SharedMemory, connect
 
 DATA, TENSOR = "data", "tensor"
 
 
 @dataclass(frozen=True)
 class ParallelGroup:
-    """One axis of the mesh as one rank sees it; a group of size 1 needs no process group."""
+    """One axis of the mesh as one rank sees it; a group of size 1 needs no process group.
+
+    With `shared` what lies on the CPU goes through the memory that the ranks share.
+    """
 
     rank: int = 0
     size: int = 1
     handle: dist.ProcessGroup | None = None
+    shared: SharedMemory | None = None
 
     def all_reduce(
         self, tensor: torch.Tensor, op: dist.ReduceOp.RedOpType = dist.ReduceOp.SUM
     ) -> torch.Tensor:
         """Reduce `tensor` in place over the group and return it."""
-        if self.size > 1:
-            dist.all_reduce(tensor, op=op, group=self.handle)
+        if self.size == 1:
+            return tensor
+        if self.shared is not None and tensor.is_cpu and op in COMBINE:
+            return self.shared.all_reduce(tensor, op)
+        dist.all_reduce(tensor, op=op, group=self.handle)
         return tensor
 
     def all_gather(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         """The tensors of all ranks of the group, in rank order; all have the same shape."""
         if self.size == 1:
             return [tensor]
+        tensor = tensor.contiguous()
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
-        dist.all_gather(parts, tensor.contiguous(), group=self.handle)
+        if self.shared is not None and tensor.is_cpu:
+            self.shared.all_gather(tensor, parts)
+        else:
+            dist.all_gather(parts, tensor, group=self.handle)
         return parts
 
     def broadcast(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -72,10 +86,14 @@ class Mesh:
         return self[DATA]
 
 
-def build_mesh(sizes: Mapping[str, int], device_type: str) -> Mesh:
+def build_mesh(
+    sizes: Mapping[str, int], device_type: str, share_within: float | None = None
+) -> Mesh:
     """The mesh over the open default process group; `sizes` of its axes, outer to inner.
 
-    Raises ValueError unless their product is the number of ranks.
+    `share_within`: have the CPU ranks of a group share memory, in which they wait so many seconds
+    for each other; where they cannot, the first rank of the mesh says why.  Raises ValueError
+    unless the product of the sizes is the number of ranks.
     """
     product, world = math.prod(sizes.values()), dist.get_world_size()
     if product != world:
@@ -86,4 +104,18 @@ def build_mesh(sizes: Mapping[str, int], device_type: str) -> Mesh:
         axis: ParallelGroup(mesh.get_local_rank(axis), size, mesh.get_group(axis))
         for axis, size in sizes.items()
     }
+    if share_within is not None and device_type == "cpu":
+        groups = {axis: _sharing(group, share_within) for axis, group in groups.items()}
     return Mesh(groups, mesh)
+
+
+def _sharing(group: ParallelGroup, seconds: float) -> ParallelGroup:
+    """The group with memory that its ranks share, or as it is where they cannot."""
+    if group.size == 1:
+        return group
+    found = connect(group.handle, group.rank, group.size, seconds)
+    if isinstance(found, SharedMemory):
+        return replace(group, shared=found)
+    if dist.get_rank() == 0:
+        print(f"hydratron: {found}: ranks go through gloo", file=sys.stderr)
+    return group

@@ -42,12 +42,14 @@ class TensorParallelStrategy(OwnMeshStrategy):
         table: ParamTable,
         texts: Mapping[str, str],
         timeout: timedelta,
+        share_memory: bool = False,
     ) -> None:
         super().__init__(timeout=timeout)
+        self.share_within = timeout.total_seconds() if share_memory else None
         self.sizes, self.table, self.texts = sizes, table, texts
 
     def make_mesh(self) -> Mesh:
-        return build_mesh(self.sizes, self.root_device.type)
+        return build_mesh(self.sizes, self.root_device.type, self.share_within)
 
     def setup(self, trainer: pl.Trainer) -> None:
         super().setup(trainer)

@@ -127,6 +127,7 @@ def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -
         table=parameter_table(config),
         texts=texts,
         timeout=timedelta(seconds=options.timeout_seconds),
+        share_memory=parallel.transport == "auto" and config.launch.nodes == 1,
     )
     return pl.Trainer(
         strategy=strategy,

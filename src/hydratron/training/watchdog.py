@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback
 
 import hydratron
 
+WAITING = ("torch.distributed", "hydratron.parallel.shared_memory")
 PACKAGE = str(Path(hydratron.__file__).parent)
 # Of the time after which a collective ends the job.
 SHARE = 0.8
@@ -80,12 +81,16 @@ class Watchdog(Callback):
 
 
 def place(frame: FrameType) -> tuple[bool, str]:
-    """Whether a stack is in torch.distributed, and `FILE:LINE FUNCTION` of its last own line."""
+    """Whether a stack waits for other ranks, and `FILE:LINE FUNCTION` of its last own line.
+
+    What waits, torch.distributed or the memory that ranks share, is not that line.
+    """
     waits, here = False, frame
     found: FrameType | None = frame
     while found is not None:
-        waits |= str(found.f_globals.get("__name__", "")).startswith("torch.distributed")
-        if found.f_code.co_filename.startswith(PACKAGE):
+        waiting = str(found.f_globals.get("__name__", "")).startswith(WAITING)
+        waits |= waiting
+        if found.f_code.co_filename.startswith(PACKAGE) and not waiting:
             here = found
             break
         found = found.f_back
