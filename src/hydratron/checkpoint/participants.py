@@ -125,7 +125,9 @@ class StreamState:
         self.streams = streams
         # The ranks of a replica share the default stream, also those that a new degree adds.
         replica = f"dp{mesh.data.rank}"
-        self.places = {"default": replica, "tensor_parallel": f"{replica}_tp{mesh.tensor.rank}"}
+        own = f"{replica}_tp{mesh.tensor.rank}"
+        outside = own if streams.in_sequence else replica
+        self.places = {"default": outside, "tensor_parallel": own}
 
     def state(self) -> dict[str, Any]:
         return {f"{name}/{self.places[name]}": s for name, s in self.streams.state().items()}

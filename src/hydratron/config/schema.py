@@ -29,6 +29,11 @@ class ParallelConfig:
         1, "ranks that share one replica's layers; pipelines are not built yet: 1", minimum=1,
         axis="pp",
     )  # fmt: skip
+    sequence_parallel: bool = option(
+        False,
+        "LayerNorm, dropout and residuals on seq_length / tp tokens a rank: less memory, same sums",
+        per_degree=True,
+    )
 
     @property
     def world_size(self) -> int:

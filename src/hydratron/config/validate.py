@@ -113,6 +113,17 @@ def _tensor_parallel(config: Config) -> Iterator[Problem]:
         yield Problem("parallel.tensor_model_parallel_size", tp, expected)
 
 
+def _sequence_parallel(config: Config) -> Iterator[Problem]:
+    length, tp = config.model.seq_length, config.parallel.tensor_model_parallel_size
+    if config.parallel.sequence_parallel and length % tp:
+        valid = listed(size for size in (length // tp * tp, (length // tp + 1) * tp) if size)
+        expected = (
+            f"not divisible by parallel.tensor_model_parallel_size {tp} (remainder {length % tp}), "
+            f"as parallel.sequence_parallel needs; nearest valid: {valid}"
+        )
+        yield Problem("model.seq_length", length, expected)
+
+
 def _pipelines(config: Config) -> Iterator[Problem]:
     pp = config.parallel.pipeline_model_parallel_size
     if pp > 1:
@@ -231,6 +242,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("task", "model.architecture"), _task),
     (_SIZES, _heads),
     (_SIZES, _tensor_parallel),
+    (("model.seq_length", "parallel.tensor_model_parallel_size"), _sequence_parallel),
     (_WORLD, _pipelines),
     (_BATCH, _batch),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),

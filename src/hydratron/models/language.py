@@ -126,7 +126,7 @@ def trunk_parameters(shape: Shape, init_std: float) -> tuple[ParamSpec, ...]:
         ParamSpec(inner + "weight", shard_dim=0, std=stds.inner, decayed=True),
         ParamSpec(inner + "bias", shard_dim=0),
         ParamSpec(row + "weight", shard_dim=1, std=stds.output, decayed=True),
-        ParamSpec(row + "bias"),
-        ParamSpec(norm + "weight", mean=1.0),
-        ParamSpec(norm + "bias"),
+        ParamSpec(row + "bias", between=True),
+        ParamSpec(norm + "weight", mean=1.0, between=True),
+        ParamSpec(norm + "bias", between=True),
     )

@@ -69,7 +69,8 @@ class LanguageModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
-        self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data)
+        in_sequence = self.config.parallel.sequence_parallel
+        self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data, in_sequence)
         vocab_size = self.corpus.vocab_size
         self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
