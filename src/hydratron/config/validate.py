@@ -98,6 +98,13 @@ def _heads(config: Config) -> Iterator[Problem]:
         yield Problem("model.num_attention_heads", heads, expected)
 
 
+def _recompute(config: Config) -> Iterator[Problem]:
+    model, fused = config.model, (config.plan.attention or config.model.attention) == "sdpa"
+    if model.recompute == "attention" and fused:
+        expected = "saves nothing with model.attention=sdpa, which keeps no scores; mlp or layer"
+        yield Problem("model.recompute", model.recompute, expected)
+
+
 def _tensor_parallel(config: Config) -> Iterator[Problem]:
     model, tp = config.model, config.parallel.tensor_model_parallel_size
     ffn = model.ffn_hidden_size or 4 * model.hidden_size
@@ -241,6 +248,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     ((), _name),
     (("task", "model.architecture"), _task),
     (_SIZES, _heads),
+    (("model.recompute", "model.attention", "plan.attention"), _recompute),
     (_SIZES, _tensor_parallel),
     (("model.seq_length", "parallel.tensor_model_parallel_size"), _sequence_parallel),
     (_WORLD, _pipelines),

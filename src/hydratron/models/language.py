@@ -89,7 +89,7 @@ class LanguageModel(nn.Module):
 
     def through(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The layers that are here."""
-        recompute = self.shape.recompute and torch.is_grad_enabled()
+        recompute = self.shape.recompute == "layer" and torch.is_grad_enabled()
         for layer in self.layers.values():
             masked = partial(layer, mask=mask)
             x = self.streams.recompute(masked, x) if recompute else masked(x)

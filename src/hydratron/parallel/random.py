@@ -69,8 +69,8 @@ class RandomStreams:
         if "tensor_parallel" in state:
             self._inside = state["tensor_parallel"].clone()
 
-    def recompute(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """function(x), whose inner activations are computed again in backward.
+    def recompute(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+        """function(*inputs), whose inner activations are computed again in backward.
 
         torch saves and restores the default generator; this does the same for the other stream.
         """
@@ -87,7 +87,7 @@ class RandomStreams:
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
             return nullcontext(), replay()
 
-        result: Tensor = checkpoint(function, x, use_reentrant=False, context_fn=contexts)
+        result: Tensor = checkpoint(function, *inputs, use_reentrant=False, context_fn=contexts)
         return result
 
     def _get(self) -> Tensor:

@@ -14,7 +14,7 @@ def step_flops(model: ModelConfig, padded_vocab_size: int, sequences: int) -> fl
     """
     tokens = sequences * model.seq_length
     total = tokens * flops_per_token(model, padded_vocab_size)
-    if model.recompute:
+    if model.recompute == "layer":
         total += 2.0 * tokens * model.num_layers * layer_multiply_adds(model)
     return total
 
