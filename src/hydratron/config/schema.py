@@ -35,6 +35,12 @@ class ParallelConfig:
         per_degree=True,
     )
 
+    distributed_optimizer: bool = option(
+        False,
+        "ZeRO-1: each replica keeps the optimizer's state of 1 / dp of the rows, bitwise the same",
+        per_degree=True,
+    )
+
     @property
     def world_size(self) -> int:
         return (
