@@ -47,7 +47,7 @@ def joined(parts: list[Tensors]) -> Tensors:
 VARIANTS: list[dict[str, Any]] = [
     {"placement": "pre"},
     {"placement": "post"},
-    {"placement": "deepnorm", "recompute": True},
+    {"placement": "deepnorm", "recompute": "layer"},
     {"placement": "sandwich", "fused_attention": False, "gelu": "tanh", "loss_chunk_tokens": 2},
 ]
 
@@ -97,7 +97,7 @@ def test_a_lost_all_reduce_shows_in_the_gradients_of_the_head_not_in_the_loss() 
     assert relative_error(wrong[0][1][name], right[0][1][name]) > 0.1
 
 
-def dropped(rank: int, world_size: int, recompute: bool) -> Tensors:
+def dropped(rank: int, world_size: int, recompute: str) -> Tensors:
     group = build_mesh({"tensor": world_size}, "cpu").tensor
     model = tiny_bert(group, recompute=recompute, dropout=0.3)
     loss = model.loss(**tiny_inputs(), **tiny_answers())
@@ -106,7 +106,7 @@ def dropped(rank: int, world_size: int, recompute: bool) -> Tensors:
 
 
 def test_recomputation_draws_the_same_masks() -> None:
-    plain, again = run_ranks(dropped, 2, False), run_ranks(dropped, 2, True)
+    plain, again = run_ranks(dropped, 2, "none"), run_ranks(dropped, 2, "layer")
     for expected, grads in zip(plain, again, strict=True):
         for name, grad in expected.items():
             torch.testing.assert_close(grads[name], grad, rtol=1e-6, atol=1e-7)

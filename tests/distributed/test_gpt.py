@@ -46,7 +46,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"placement": "post"},
     {"placement": "deepnorm"},
     {"placement": "sandwich"},
-    {"recompute": True},
+    {"recompute": "layer"},
     {"fused_attention": False, "gelu": "erf", "loss_chunk_tokens": 7, "residual_scale": 0.5},
 ]
 
@@ -102,7 +102,7 @@ class Collectives(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def collectives(rank: int, world_size: int, recompute: bool) -> tuple[list[Any], list[Any]]:
+def collectives(rank: int, world_size: int, recompute: str) -> tuple[list[Any], list[Any]]:
     group = build_mesh({"tensor": world_size}, "cpu").tensor
     model = tiny_gpt(group, recompute=recompute)
     tokens, targets = tiny_batch()
@@ -113,18 +113,18 @@ def collectives(rank: int, world_size: int, recompute: bool) -> tuple[list[Any],
     return forward.seen, backward.seen
 
 
-@pytest.mark.parametrize("recompute", [False, True])
-def test_two_all_reduces_forward_and_two_backward_per_layer_and_no_more(recompute: bool) -> None:
+@pytest.mark.parametrize("recompute", ["none", "layer"])
+def test_two_all_reduces_forward_and_two_backward_per_layer_and_no_more(recompute: str) -> None:
     samples = 3
     hidden = ("allreduce_", samples * SEQ * HIDDEN * 4)  # b * s * h fp32
     scalar = ("allreduce_", samples * SEQ * 4)  # one number per token
     for forward, backward in run_ranks(collectives, 2, recompute):
         assert forward == [hidden] * (1 + 2 * LAYERS) + [scalar] * 3
         # Recomputation repeats g, except the last of a layer, whose output backward never needs.
-        assert backward == [hidden] * (1 + (3 if recompute else 2) * LAYERS)
+        assert backward == [hidden] * (1 + (3 if recompute == "layer" else 2) * LAYERS)
 
 
-def dropped(rank: int, world_size: int, recompute: bool) -> tuple[Tensors, Tensors]:
+def dropped(rank: int, world_size: int, recompute: str) -> tuple[Tensors, Tensors]:
     """Masks of both streams, and the gradients of a model with dropout."""
     mesh = build_mesh({"tensor": world_size}, "cpu")
     streams = RandomStreams(3, tensor=mesh.tensor)
@@ -142,7 +142,7 @@ def dropped(rank: int, world_size: int, recompute: bool) -> tuple[Tensors, Tenso
 
 
 def test_streams_agree_outside_and_differ_inside_the_parallel_regions() -> None:
-    (a, _), (b, _) = run_ranks(dropped, 2, False)
+    (a, _), (b, _) = run_ranks(dropped, 2, "none")
     for name in ("outside", "after"):
         assert torch.equal(a[name], b[name])
     assert not torch.equal(a["inside"], b["inside"])
@@ -151,7 +151,7 @@ def test_streams_agree_outside_and_differ_inside_the_parallel_regions() -> None:
 
 
 def test_recomputation_draws_the_same_masks() -> None:
-    plain, again = run_ranks(dropped, 2, False), run_ranks(dropped, 2, True)
+    plain, again = run_ranks(dropped, 2, "none"), run_ranks(dropped, 2, "layer")
     for (_, expected), (_, grads) in zip(plain, again, strict=True):
         for name, grad in expected.items():
             torch.testing.assert_close(grads[name], grad, rtol=1e-6, atol=1e-7)

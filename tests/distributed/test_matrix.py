@@ -16,17 +16,17 @@ from tests.helpers.training import Rows, run, series
 DEGREES = [(2, 1), (4, 1), (1, 2), (2, 2), (1, 4)]
 # `pre` and `post` with LayerNorm are trained at every degree by the other tests of this folder.
 CHOSEN = {
-    ("sandwich", "rmsnorm", True, (2, 1)),
-    ("deepnorm", "layernorm", False, (2, 2)),
+    ("sandwich", "rmsnorm", "layer", (2, 1)),
+    ("deepnorm", "layernorm", "none", (2, 2)),
 }
 
 
 def cells() -> list[Any]:
     found = []
-    for cell in product(PLACEMENTS, NORMS, (False, True), DEGREES):
+    for cell in product(PLACEMENTS, NORMS, ("none", "layer"), DEGREES):
         marks = () if cell in CHOSEN else pytest.mark.whole
         placement, norm, recompute, (tp, dp) = cell
-        name = f"{placement}-{norm}{'-recompute' * recompute}-tp{tp}_dp{dp}"
+        name = f"{placement}-{norm}-{recompute}-tp{tp}_dp{dp}"
         found.append(pytest.param(*cell, marks=marks, id=name))
     return found
 
@@ -46,7 +46,7 @@ def alone() -> dict[Any, Rows]:
 def test_every_degree_is_the_same_run(
     placement: str,
     norm: str,
-    recompute: bool,
+    recompute: str,
     degree: tuple[int, int],
     data: Path,
     alone: dict[Any, Rows],

@@ -11,6 +11,7 @@ from torch.optim import SGD, Adagrad, AdamW, Optimizer
 
 from hydratron.checkpoint.participants import ModelState, OptimizerState, StreamState
 from hydratron.checkpoint.stateful import Stateful
+from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.mesh import Mesh, build_mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamSpec, ParamTable, shard
@@ -46,19 +47,26 @@ class Callback:
 
 
 class Run:
-    """Network, optimizer, streams and callback of one rank; `seed` draws the weights."""
+    """Network, optimizer, streams and callback of one rank.
 
-    def __init__(self, tp: int, optimizer: str = "adamw", seed: int = 1, dp: int = 1) -> None:
+    `seed` draws the weights; with `zero` each replica has the optimizer's state of its own rows.
+    """
+
+    def __init__(
+        self, tp: int, optimizer: str = "adamw", seed: int = 1, dp: int = 1, zero: bool = False
+    ) -> None:
         self.mesh: Mesh = build_mesh({"data": dp, "tensor": tp}, "cpu")
         self.network = nn.Module()
         for name, part in self.drawn(seed).items():
             self.network.register_parameter(name, nn.Parameter(part))
-        self.optimizer = OPTIMIZERS[optimizer](self.network.parameters())
+        self.rows = OwnRows.of(self.network, self.mesh.data, zero)
+        owned = self.rows.parts.values() if self.rows else self.network.parameters()
+        self.optimizer = OPTIMIZERS[optimizer](owned)
         self.streams = RandomStreams(seed, tensor=self.mesh.tensor, data=self.mesh.data)
         self.callback = Callback({})
         self.participants: dict[str, Any] = {
             "model": ModelState(self.network, TABLE, self.mesh),
-            "optimizer": OptimizerState(self.network, self.optimizer, TABLE, self.mesh),
+            "optimizer": OptimizerState(self.network, self.optimizer, TABLE, self.mesh, self.rows),
             "random": StreamState(self.streams, self.mesh),
             "callback": Stateful(self.callback),
         }
@@ -74,7 +82,10 @@ class Run:
         """One update by gradients drawn from `seed`."""
         for name, grad in self.drawn(seed).items():
             self.network.get_parameter(name).grad = grad
-        self.optimizer.step()
+        if self.rows:
+            self.rows.update(self.optimizer.step)
+        else:
+            self.optimizer.step()
 
     def content(self) -> list[str]:
         """Every number of it, to the last bit, as sorted lines of text."""

@@ -7,14 +7,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
 from torch.optim import Optimizer
 
 from hydratron.checkpoint.participant import Saved
 from hydratron.errors import HydratronError
-from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.distributed_optimizer import OwnRows
+from hydratron.parallel.mesh import DATA, TENSOR, Mesh
 from hydratron.parallel.random import RandomStreams
-from hydratron.parallel.sharding import ParamTable
+from hydratron.parallel.sharding import ParamTable, full_shape
 
 
 def view(tensor: Tensor, shard_dim: int | None, mesh: Mesh) -> DTensor:
@@ -23,6 +25,45 @@ def view(tensor: Tensor, shard_dim: int | None, mesh: Mesh) -> DTensor:
     outer: list[Placement] = [Replicate()] * (mesh.device_mesh.ndim - 1)
     inner = Replicate() if shard_dim is None else Shard(shard_dim)
     return DTensor.from_local(tensor.detach(), mesh.device_mesh, [*outer, inner], run_check=False)
+
+
+class Places:
+    """Where a rank's parts of what belongs to a parameter stand in the whole.
+
+    With `rows` each replica has its own rows of a tensor-parallel rank's part: the data axis is
+    then the inner one, and where the parameter is split by rows too, it cuts those of one rank.
+    """
+
+    def __init__(self, table: ParamTable, mesh: Mesh, rows: OwnRows | None = None) -> None:
+        self.table, self.mesh, self.rows = table, mesh, rows
+        if rows is not None:
+            assert mesh.device_mesh is not None
+            groups = [mesh[axis].handle for axis in (TENSOR, DATA)]
+            self.inner = DeviceMesh.from_group(
+                groups,  # type: ignore[arg-type]
+                mesh.device_mesh.device_type,
+                mesh=mesh.device_mesh.mesh.t(),
+                mesh_dim_names=(TENSOR, DATA),
+            )
+
+    def view(self, name: str, own: Tensor, parameter: Tensor) -> DTensor:
+        """`own`: this rank's part of what belongs to `parameter`, which is this rank's as well."""
+        dim = self.table[name].shard_dim
+        if self.rows is None:
+            return view(own, dim, self.mesh)
+        shape = torch.Size(full_shape(parameter.shape, dim, self.mesh.tensor))
+        outer = Replicate() if dim is None else Shard(dim)
+        stride = torch.empty(shape, device="meta").stride()
+        return DTensor.from_local(
+            own.detach(), self.inner, [outer, Shard(0)], run_check=False, shape=shape, stride=stride
+        )
+
+    def own(self, name: str, parameter: Tensor) -> Tensor:
+        """What of a parameter the optimizer of this rank has: all of it, or its rows."""
+        if self.rows is None:
+            return parameter
+        first, end = self.rows.places[name]
+        return parameter[first:end]
 
 
 class ModelState:
@@ -48,15 +89,25 @@ class OptimizerState:
 
     Hyperparameters are the configuration's; what else stands in the groups is saved.  The state
     of a split parameter has the parameter's own shape or is one number, so that other degrees
-    can read it; before the first step most optimizers have none.
+    can read it; before the first step most optimizers have none.  With `rows` the optimizer has
+    those, and what is saved is the same.
     """
 
     def __init__(
-        self, network: nn.Module, optimizer: Optimizer, table: ParamTable, mesh: Mesh
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        table: ParamTable,
+        mesh: Mesh,
+        rows: OwnRows | None = None,
     ) -> None:
-        self.optimizer, self.mesh = optimizer, mesh
+        self.optimizer, self.places = optimizer, Places(table, mesh, rows)
         self.parameters = dict(network.named_parameters())
-        self.dims = {name: table[name].shard_dim for name in self.parameters}
+        # A replica that has no row of a parameter has no state of it.
+        self.known = self.parameters if rows is None else rows.parts
+        self.parted = {
+            name: rows is not None or table[name].shard_dim is not None for name in self.parameters
+        }
         self.kind = type(optimizer).__name__
 
     def state(self) -> dict[str, Any]:
@@ -66,12 +117,12 @@ class OptimizerState:
             for group in self.optimizer.param_groups
         ]
         state: dict[str, Any] = {"optimizer": self.kind, "groups": groups}
-        if set(self.optimizer.state) - set(self.parameters.values()):
+        if set(self.optimizer.state) - set(self.known.values()):
             raise HydratronError(f"{self.kind} keeps a state that belongs to no parameter")
-        for name, parameter in self.parameters.items():
-            for key, value in self.optimizer.state.get(parameter, {}).items():
-                if isinstance(value, Tensor) and self._split(key, name, value.shape, parameter):
-                    value = view(value, self.dims[name], self.mesh)
+        for name, known in self.known.items():
+            for key, value in self.optimizer.state.get(known, {}).items():
+                if isinstance(value, Tensor) and self._split(key, name, value.shape, known):
+                    value = self.places.view(name, value, self.parameters[name])
                 state[f"{key}/{name}"] = value
         return state
 
@@ -81,8 +132,9 @@ class OptimizerState:
             key, _, name = full_name.rpartition("/")
             if name not in self.parameters:
                 raise HydratronError(f"{self.kind}: {key} of {name}, which is not in this model")
-            own = torch.zeros_like(self.parameters[name], dtype=dtype)
-            whole = view(own, self.dims[name], self.mesh)
+            parameter = self.parameters[name]
+            own = torch.zeros_like(self.places.own(name, parameter), dtype=dtype)
+            whole = self.places.view(name, own, parameter)
             split = self._split(key, name, shape, whole)
             room[full_name] = whole if split else torch.zeros(shape, dtype=dtype)
         return room
@@ -100,9 +152,9 @@ class OptimizerState:
         states: dict[int, dict[str, Any]] = {}
         for full_name, value in state.items():
             key, slash, name = full_name.rpartition("/")
-            if slash:
+            if slash and name in self.known:
                 value = value.to_local() if isinstance(value, DTensor) else value
-                states.setdefault(numbers[self.parameters[name]], {})[key] = value
+                states.setdefault(numbers[self.known[name]], {})[key] = value
         # torch knows which optimizers want their count of steps on the device.
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
 
@@ -110,7 +162,7 @@ class OptimizerState:
         """Whether this state is split as its parameter is; if not, it must be whole everywhere."""
         if shape == parameter.shape:
             return True
-        if shape and self.dims[name] is not None:
+        if shape and self.parted[name]:
             raise HydratronError(
                 f"{self.kind}: {key} of {name} has the shape {tuple(shape)}, not the parameter's "
                 f"{tuple(parameter.shape)}, so that other parallel degrees could not read it"
@@ -125,7 +177,9 @@ class StreamState:
         self.streams = streams
         # The ranks of a replica share the default stream, also those that a new degree adds.
         replica = f"dp{mesh.data.rank}"
-        self.places = {"default": replica, "tensor_parallel": f"{replica}_tp{mesh.tensor.rank}"}
+        own = f"{replica}_tp{mesh.tensor.rank}"
+        outside = own if streams.in_sequence else replica
+        self.places = {"default": outside, "tensor_parallel": own}
 
     def state(self) -> dict[str, Any]:
         return {f"{name}/{self.places[name]}": s for name, s in self.streams.state().items()}

@@ -48,7 +48,7 @@ Examples:
   hydratron plan model=gpt2_8.3b parallel=tp8_dp64 full=true
   hydratron plan model=gpt2_2.5b parallel=tp2 cluster=dgx2h_v100 trainer.micro_batch_size=4
   hydratron plan model=gpt2_8.3b parallel=tp8 plan.numerics=paper_fp16 plan.attention=manual
-  hydratron plan -m model=gpt2_8.3b parallel=tp4,tp8 model.recompute=false,true
+  hydratron plan -m model=gpt2_8.3b parallel=tp4,tp8 model.recompute=none,layer
 
 Where the command does not say: trainer=paper (512 sequences a step, 8 at a time, bf16), cluster=
 hgx_h100, and the vocabulary of GPT-2 or BERT. Data, tokenizer and logger do not matter.

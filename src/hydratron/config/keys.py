@@ -72,6 +72,11 @@ def _walk(schema: type, prefix: str, marks: Mapping[str, Any]) -> Iterable[Optio
         yield Option(key, kind, nullable, default, meaning, bounds, own)
 
 
+def today(value: Any, marks: Mapping[str, Any]) -> Any:
+    """The value that an older file's or command's stands for; most stand for themselves."""
+    return marks.get("formerly", {}).get(str(value), value)
+
+
 def value_of(config: Config, key: str) -> Any:
     """The value of a dotted key; also of a section."""
     return reduce(getattr, key.split("."), config)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from hydratron.config import plain_yaml
-from hydratron.config.keys import describe, nearest, sections, without_none
+from hydratron.config.keys import describe, nearest, sections, today, without_none
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
 from hydratron.job import write_text
@@ -83,8 +83,9 @@ def _build(schema: type, content: Any, prefix: str, problems: list[Problem]) -> 
         close = nearest(str(key), hints)
         hint = f"; nearest: {prefix}{close}" if close else ""
         problems.append(Problem(f"{prefix}{key}", content[key], f"no such option{hint}"))
+    marks = {field.name: field.metadata.get("marks", {}) for field in dataclasses.fields(schema)}
     values = {
-        name: _value(hint, content[name], f"{prefix}{name}", problems)
+        name: _value(hint, today(content[name], marks[name]), f"{prefix}{name}", problems)
         for name, hint in hints.items()
         if name in content
     }

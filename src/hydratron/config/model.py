@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hydratron.config.option import option, section
 from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
-from hydratron.models.shape import Shape
+from hydratron.models.shape import RECOMPUTED, Shape
 
 
 @dataclass
@@ -71,7 +71,13 @@ class ModelConfig:
     attention: str = option(
         "sdpa", "sdpa: fused; manual: materialised scores", choices=("sdpa", "manual")
     )
-    recompute: bool = option(False, "recompute each layer in backward instead of storing it")
+    recompute: str = option(
+        "none",
+        "what backward computes again instead of storing it; attention: its scores; mlp: what is "
+        "4 h wide; layer: all of each layer",
+        choices=RECOMPUTED,
+        formerly={"False": "none", "True": "layer"},
+    )
     loss_chunk_tokens: int = option(
         8192, "tokens whose logits are held at once in the loss", minimum=1
     )

@@ -19,6 +19,7 @@ class Marks(TypedDict, total=False):
     tuned: bool  # the recipe: variants are compared at the best of its numbers
     axis: str  # the degree of a parallel axis, which has these letters in labels
     per_degree: bool  # belongs to the parallel degree, though it is none
+    formerly: dict[str, str]  # what older files and commands say, as text -> what it is now
 
 
 def option(

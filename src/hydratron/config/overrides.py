@@ -26,7 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hydratron.config import degrees
-from hydratron.config.keys import describe, listed, nearest, options, sections
+from hydratron.config.keys import describe, listed, nearest, options, sections, today
 from hydratron.config.schema import Config
 from hydratron.config.validate import bound_problem
 from hydratron.errors import ConfigError, Problem
@@ -161,7 +161,7 @@ def _check_value(key: str, value: Any, node: DictConfig) -> Problem | None:
         parent = OmegaConf.select(node, section) if section else node
         if OmegaConf.is_interpolation(parent, name):
             return None
-        return bound_problem(key, OmegaConf.select(node, key), option.bounds)
+        return bound_problem(key, today(OmegaConf.select(node, key), option.marks), option.bounds)
     except OmegaConfBaseException:
         none = " or null" if option.nullable else ""
         shown = "null" if value is None else value

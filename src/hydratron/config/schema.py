@@ -11,55 +11,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from hydratron.config import degrees
 from hydratron.config.cluster import ClusterConfig, PlanConfig
 from hydratron.config.decays import DECAYS
 from hydratron.config.model import ModelConfig
 from hydratron.config.optimizers import OPTIMIZERS
 from hydratron.config.option import option, section
+from hydratron.config.parallel import ParallelConfig
 from hydratron.config.stability import StabilityConfig
 from hydratron.config.trainer import TrainerConfig
 from hydratron.tasks.table import PRETRAIN, TASKS, Row, row_of
-
-
-@dataclass
-class ParallelConfig:
-    """`parallel=`: the product of the sizes is the number of processes."""
-
-    tensor_model_parallel_size: int = option(1, "ranks that share one layer", minimum=1, axis="tp")
-    data_parallel_size: int = option(1, "replicas", minimum=1, axis="dp")
-    pipeline_model_parallel_size: int = option(
-        1, "ranks that share one replica's layers; pipelines are not built yet: 1", minimum=1,
-        axis="pp",
-    )  # fmt: skip
-    transport: str = option(
-        "auto",
-        "CPU ranks of one host: auto, through memory that they share; gloo, through the loopback",
-        choices=("auto", "gloo"),
-        bookkeeping=True,
-    )
-
-    @property
-    def world_size(self) -> int:
-        return (
-            self.tensor_model_parallel_size
-            * self.data_parallel_size
-            * self.pipeline_model_parallel_size
-        )
-
-    @property
-    def axes(self) -> dict[str, int]:
-        """The sizes by the name of the axis, outer to inner."""
-        return {"data": self.data_parallel_size, "tensor": self.tensor_model_parallel_size}
-
-    @property
-    def label(self) -> str:
-        """`tp2_dp4`; a size of one is left out, and `single` is one process."""
-        return degrees.label(
-            self.tensor_model_parallel_size,
-            self.data_parallel_size,
-            self.pipeline_model_parallel_size,
-        )
 
 
 @dataclass

@@ -98,6 +98,13 @@ def _heads(config: Config) -> Iterator[Problem]:
         yield Problem("model.num_attention_heads", heads, expected)
 
 
+def _recompute(config: Config) -> Iterator[Problem]:
+    model, fused = config.model, (config.plan.attention or config.model.attention) == "sdpa"
+    if model.recompute == "attention" and fused:
+        expected = "saves nothing with model.attention=sdpa, which keeps no scores; mlp or layer"
+        yield Problem("model.recompute", model.recompute, expected)
+
+
 def _tensor_parallel(config: Config) -> Iterator[Problem]:
     model, tp = config.model, config.parallel.tensor_model_parallel_size
     ffn = model.ffn_hidden_size or 4 * model.hidden_size
@@ -111,6 +118,17 @@ def _tensor_parallel(config: Config) -> Iterator[Problem]:
         valid = listed(divisors(math.gcd(*sizes.values())))
         expected = f"does not divide {' and '.join(failing)}; valid: {valid}"
         yield Problem("parallel.tensor_model_parallel_size", tp, expected)
+
+
+def _sequence_parallel(config: Config) -> Iterator[Problem]:
+    length, tp = config.model.seq_length, config.parallel.tensor_model_parallel_size
+    if config.parallel.sequence_parallel and length % tp:
+        valid = listed(size for size in (length // tp * tp, (length // tp + 1) * tp) if size)
+        expected = (
+            f"not divisible by parallel.tensor_model_parallel_size {tp} (remainder {length % tp}), "
+            f"as parallel.sequence_parallel needs; nearest valid: {valid}"
+        )
+        yield Problem("model.seq_length", length, expected)
 
 
 def _pipelines(config: Config) -> Iterator[Problem]:
@@ -230,7 +248,9 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     ((), _name),
     (("task", "model.architecture"), _task),
     (_SIZES, _heads),
+    (("model.recompute", "model.attention", "plan.attention"), _recompute),
     (_SIZES, _tensor_parallel),
+    (("model.seq_length", "parallel.tensor_model_parallel_size"), _sequence_parallel),
     (_WORLD, _pipelines),
     (_BATCH, _batch),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from hydratron.checkpoint.folder import (
     CONFIG,
@@ -110,7 +110,7 @@ def opened(path: Path, tokenizer: Tokenizer | None = None) -> Opened:
     return Opened(path, config, tokenizer, step, file_sha256(path / MANIFEST))
 
 
-def evaluation_config(config: Config, degrees: dict[str, int], threads: int) -> Config:
+def evaluation_config(config: Config, degrees: dict[str, Any], threads: int) -> Config:
     """The same model for ranks that only read it: nothing of its training or its machines."""
     default = Config()
     parallel = dataclasses.replace(default.parallel, **degrees)

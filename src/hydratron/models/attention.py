@@ -6,6 +6,7 @@ Shapes: b batch, s sequence, h hidden, a heads, d = h / a head dimension, t grou
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +36,7 @@ class SelfAttention(nn.Module):
         self.head_dim = share(h, shape.num_attention_heads, "hidden_size")
         self.streams, self.causal = streams, causal
         self.dropout, self.fused = shape.dropout, shape.fused_attention
+        self.recompute = shape.recompute == "attention"
         self.query_key_value = ColumnParallelLinear(h, 3 * h, region, device)
         self.dense = RowParallelLinear(h, h, region, device)
 
@@ -44,7 +46,9 @@ class SelfAttention(nn.Module):
         b, s, _ = qkv.shape
         qkv = qkv.view(b, s, self.heads, 3, self.head_dim)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each [b, a / t, s, d]
-        context = self._attend(q, k, v, mask)  # [b, a / t, s, d]
+        again = self.recompute and torch.is_grad_enabled()
+        attend = partial(self.streams.recompute, self._attend) if again else self._attend
+        context = attend(q, k, v, mask)  # [b, a / t, s, d]
         context = context.transpose(1, 2).reshape(b, s, self.heads * self.head_dim)
         return F.dropout(self.dense(context), self.dropout, self.training)
 

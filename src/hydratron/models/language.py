@@ -89,7 +89,7 @@ class LanguageModel(nn.Module):
 
     def through(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """The layers that are here."""
-        recompute = self.shape.recompute and torch.is_grad_enabled()
+        recompute = self.shape.recompute == "layer" and torch.is_grad_enabled()
         for layer in self.layers.values():
             masked = partial(layer, mask=mask)
             x = self.streams.recompute(masked, x) if recompute else masked(x)
@@ -126,7 +126,7 @@ def trunk_parameters(shape: Shape, init_std: float) -> tuple[ParamSpec, ...]:
         ParamSpec(inner + "weight", shard_dim=0, std=stds.inner, decayed=True),
         ParamSpec(inner + "bias", shard_dim=0),
         ParamSpec(row + "weight", shard_dim=1, std=stds.output, decayed=True),
-        ParamSpec(row + "bias"),
-        ParamSpec(norm + "weight", mean=1.0),
-        ParamSpec(norm + "bias"),
+        ParamSpec(row + "bias", between=True),
+        ParamSpec(norm + "weight", mean=1.0, between=True),
+        ParamSpec(norm + "bias", between=True),
     )

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# Nothing; the scores and their softmax, dropout and sum; what is f wide; each layer.
+RECOMPUTED = ("none", "attention", "mlp", "layer")
+
 
 @dataclass(frozen=True)
 class Shape:
     """The same for every parallel degree.
 
     `ffn_hidden_size` 0 is 4 h.  `placement` and `norm` name rows of `PLACEMENTS` and `NORMS`;
-    `residual_scale` None is the placement's own, a function of the depth.  `recompute`: each layer
-    is computed again in backward.  `loss_chunk_tokens`: tokens whose logits are held at once.
+    `residual_scale` None is the placement's own, a function of the depth.  `recompute`, one
+    of RECOMPUTED: what is computed again in backward, instead of kept.  `loss_chunk_tokens`: tokens
+    whose logits are held at once.
     """
 
     num_layers: int
@@ -27,7 +31,7 @@ class Shape:
     residual_scale: float | None = None
     norm: str = "layernorm"
     norm_eps: float = 1e-5
-    recompute: bool = False
+    recompute: str = "none"
     loss_chunk_tokens: int = 8192
 
     @property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -47,16 +48,25 @@ class MLP(nn.Module):
     Split the other way round, GeLU would need the sum first: GeLU(x + y) != GeLU(x) + GeLU(y).
     """
 
-    def __init__(self, shape: Shape, region: Region, device: Device) -> None:
+    def __init__(
+        self, shape: Shape, region: Region, streams: RandomStreams, device: Device
+    ) -> None:
         super().__init__()
         h, f = shape.hidden_size, shape.ffn
+        self.streams, self.recompute = streams, shape.recompute == "mlp"
         self.dropout, self.approximate = shape.dropout, GELU[shape.gelu]
         self.dense_h_to_4h = ColumnParallelLinear(h, f, region, device)
         self.dense_4h_to_h = RowParallelLinear(f, h, region, device)
 
     def forward(self, x: Tensor) -> Tensor:
+        again = self.recompute and torch.is_grad_enabled()
+        y = self.streams.recompute(self._sum, x) if again else self._sum(x)
+        return F.dropout(y, self.dropout, self.training)
+
+    def _sum(self, x: Tensor) -> Tensor:
         y = F.gelu(self.dense_h_to_4h(x), approximate=self.approximate)  # [b, s, f / t]
-        return F.dropout(self.dense_4h_to_h(y), self.dropout, self.training)
+        z: Tensor = self.dense_4h_to_h(y)
+        return z
 
 
 class TransformerLayer(nn.Module):
@@ -68,7 +78,7 @@ class TransformerLayer(nn.Module):
         super().__init__()
         attention = SelfAttention(shape, region, streams, causal, device)
         self.attention = Residual(attention, shape, device)
-        self.mlp = Residual(MLP(shape, region, device), shape, device)
+        self.mlp = Residual(MLP(shape, region, streams, device), shape, device)
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self.attention(x, mask)

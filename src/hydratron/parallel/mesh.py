@@ -19,6 +19,9 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from hydratron.parallel.shared_memory import COMBINE, SharedMemory, connect
 
 DATA, TENSOR = "data", "tensor"
+# torch 2.13 calls them by other names than 2.11.
+_ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,28 @@ class ParallelGroup:
         else:
             dist.all_gather(parts, tensor, group=self.handle)
         return parts
+
+    def all_gather_stacked(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The same tensors in one, [size, ...]; nobody's is copied twice on the way."""
+        if self.size == 1:
+            return tensor.unsqueeze(0)
+        parts = tensor.new_empty(self.size * tensor.numel())
+        if self.shared is not None and tensor.is_cpu:
+            self.shared.all_gather(tensor, parts.view(self.size, -1).unbind())
+            return parts.view(self.size, *tensor.shape)
+        _ALL_GATHER(parts, tensor.reshape(-1), group=self.handle)
+        return parts.view(self.size, *tensor.shape)
+
+    def reduce_scatter(self, parts: torch.Tensor) -> torch.Tensor:
+        """Of `parts` [size, ...], one for each rank, the sum over all ranks of the own one."""
+        if self.size == 1:
+            return parts[0]
+        own = parts.new_empty(parts[0].numel())
+        if self.shared is not None and parts.is_cpu:
+            self.shared.reduce_scatter(parts, own)
+            return own.view(parts.shape[1:])
+        _REDUCE_SCATTER(own, parts.reshape(-1), group=self.handle)
+        return own.view(parts.shape[1:])
 
     def broadcast(self, tensor: torch.Tensor) -> torch.Tensor:
         """Overwrite `tensor` by that of the group's first rank and return it."""

@@ -27,7 +27,9 @@ def derived_seed(seed: int, *names: object) -> int:
 class RandomStreams:
     """Seeds the default generator of `device` and keeps the tensor-parallel state beside it.
 
-    Replicas (`data`) draw different masks, because they see different samples.
+    Replicas (`data`) draw different masks, because they see different samples.  With `in_sequence`
+    the ranks of a replica hold different tokens outside the regions too, and so the default
+    generator differs between them as well; nothing may then be dropped that all of them hold.
     """
 
     def __init__(
@@ -36,11 +38,14 @@ class RandomStreams:
         device: torch.device | str = "cpu",
         tensor: ParallelGroup = SINGLE,
         data: ParallelGroup = SINGLE,
+        in_sequence: bool = False,
     ) -> None:
         self.device = torch.device(device)
+        self.in_sequence = in_sequence and tensor.size > 1
         torch.manual_seed(derived_seed(seed, "tensor-parallel", data.rank, tensor.rank))
         self._inside = self._get()
-        torch.manual_seed(derived_seed(seed, "default", data.rank))
+        own = ("sequence-parallel", tensor.rank) if self.in_sequence else ()
+        torch.manual_seed(derived_seed(seed, "default", data.rank, *own))
 
     @contextmanager
     def tensor_parallel(self) -> Iterator[None]:
@@ -64,8 +69,8 @@ class RandomStreams:
         if "tensor_parallel" in state:
             self._inside = state["tensor_parallel"].clone()
 
-    def recompute(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """function(x), whose inner activations are computed again in backward.
+    def recompute(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+        """function(*inputs), whose inner activations are computed again in backward.
 
         torch saves and restores the default generator; this does the same for the other stream.
         """
@@ -82,7 +87,7 @@ class RandomStreams:
         def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
             return nullcontext(), replay()
 
-        result: Tensor = checkpoint(function, x, use_reentrant=False, context_fn=contexts)
+        result: Tensor = checkpoint(function, *inputs, use_reentrant=False, context_fn=contexts)
         return result
 
     def _get(self) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from hydratron.parallel.mappings import (
     copy_to_tensor_model_parallel_region,
@@ -21,16 +22,19 @@ from hydratron.parallel.mesh import SINGLE, ParallelGroup
 class Region(Protocol):
     """The blocks that the ranks of `group` compute together; x is [b, s, ...].
 
-    enter: what flows between the blocks -> what all ranks of the block need, [b, s, ...].
-    leave: a partial sum of this rank -> what flows between the blocks.
-    split: a whole x, equal on all ranks -> what flows between the blocks.
-    join:  what flows between the blocks -> a whole x, for what all ranks compute alike.
+    enter:  what flows between the blocks -> what all ranks of the block need, [b, s, ...].
+    linear: a column-parallel linear of what flows between the blocks, enter(x) W^T + bias.
+    leave:  a partial sum of this rank -> what flows between the blocks.
+    split:  a whole x, equal on all ranks -> what flows between the blocks.
+    join:   what flows between the blocks -> a whole x, for what all ranks compute alike.
     """
 
     @property
     def group(self) -> ParallelGroup: ...
 
     def enter(self, x: Tensor) -> Tensor: ...
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor: ...
 
     def leave(self, x: Tensor) -> Tensor: ...
 
@@ -48,6 +52,9 @@ class TensorParallelRegion:
     def enter(self, x: Tensor) -> Tensor:
         """f, after the cast to the compute type, which its backward all-reduce then carries."""
         return copy_to_tensor_model_parallel_region(to_compute_type(x), self.group)
+
+    def linear(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return F.linear(self.enter(x), weight, bias)
 
     def leave(self, x: Tensor) -> Tensor:
         """g."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from hydratron.parallel.mesh import ParallelGroup
+from hydratron.parallel.mesh import TENSOR, ParallelGroup
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class ParamSpec:
     row_scales: factors on what is drawn for the rows, repeated down the matrix; () is 1 for all.
     summed:    the axes of whose ranks each holds a part of the gradient of a parameter that all of
                them hold; data is not named, since all parameters are summed up over it.
+    between:   whether it works on what flows between the blocks of a region, of which sequence
+               parallelism gives each tensor-parallel rank its own tokens.
     """
 
     pattern: str
@@ -38,6 +40,7 @@ class ParamSpec:
     vocab: bool = False
     row_scales: tuple[float, ...] = ()
     summed: tuple[str, ...] = ()
+    between: bool = False
 
 
 class ParamTable:
@@ -54,6 +57,18 @@ class ParamTable:
                 raise KeyError(f"{name} matches {len(found)} rows of the parameter table, not one")
             self._known[name] = found[0]
         return self._known[name]
+
+    def in_sequence(self) -> ParamTable:
+        """The table of a network whose tensor-parallel ranks share the tokens between the blocks.
+
+        Each has the gradient of its own tokens there (Korthikanti et al. 2022, section 4.2.2).
+        """
+        return ParamTable(
+            *(
+                replace(spec, summed=(*spec.summed, TENSOR)) if spec.between else spec
+                for spec in self.specs
+            )
+        )
 
 
 def share(size: int, ranks: int, what: str) -> int:

@@ -16,7 +16,7 @@ def step_flops(
     """
     tokens = sequences * model.seq_length
     total = tokens * flops_per_token(model, padded_vocab_size, masking_prob)
-    if model.recompute:
+    if model.recompute == "layer":
         total += 2.0 * tokens * model.num_layers * layer_multiply_adds(model)
     return total
 

@@ -52,13 +52,13 @@ class PlannedStreams(RandomStreams):
     def tensor_parallel(self) -> Iterator[None]:
         yield
 
-    def recompute(self, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        def planned(x: Tensor) -> Tensor:
+    def recompute(self, function: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+        def planned(*inputs: Tensor | None) -> Tensor:
             # Torch turns the mode off in backward, where this runs again.
             with AcceleratorKernels():
-                return function(x)
+                return function(*inputs)
 
-        result: Tensor = checkpoint(planned, x, use_reentrant=False, preserve_rng_state=False)
+        result: Tensor = checkpoint(planned, *inputs, use_reentrant=False, preserve_rng_state=False)
         return result
 
 

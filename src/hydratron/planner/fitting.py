@@ -51,9 +51,9 @@ def _changes(config: Config) -> Iterator[tuple[Config, tuple[str, ...]]]:
     micro, tp = config.micro_batch_size, config.parallel.tensor_model_parallel_size
     widths = [tp * 2**n for n in range(8) if tp * 2**n <= max(tp, LARGEST_TENSOR)]
     sizes = [micro // 2**n for n in range(micro.bit_length()) if micro % 2**n == 0]
-    recomputed = [False, True] if not config.model.recompute else [True]
+    recomputed = dict.fromkeys([config.model.recompute, "layer"])
     for width, recompute, size in product(widths, recomputed, sizes):
-        if size < micro and not recompute:
+        if size < micro and recompute != "layer":
             continue
         changed = replace(
             config,
@@ -62,7 +62,7 @@ def _changes(config: Config) -> Iterator[tuple[Config, tuple[str, ...]]]:
             trainer=replace(config.trainer, micro_batch_size=size),
         )
         options = {
-            "model.recompute=true": recompute != config.model.recompute,
+            "model.recompute=layer": recompute != config.model.recompute,
             f"trainer.micro_batch_size={size}": size != micro,
             f"parallel.tensor_model_parallel_size={width}": width != tp,
         }

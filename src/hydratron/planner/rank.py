@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hydratron.config.schema import Config
+from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamTable
@@ -28,7 +29,8 @@ HALF = torch.float16
 class PlannedRank:
     """A rank's network and optimizer; `masters`: fp32 copies of parameters that are fp16.
 
-    `nothing` [parts] stands for the losses, which nobody knows.
+    `rows`: those that the optimizer has, where it is distributed; `nothing` [parts] stands for the
+    losses, which nobody knows.
     """
 
     config: Config
@@ -38,6 +40,7 @@ class PlannedRank:
     optimizer: torch.optim.Optimizer
     nothing: Tensor
     masters: dict[str, nn.Parameter] | None = None
+    rows: OwnRows | None = None
 
     def step(self, batch: Batch, micro_batches: int) -> None:
         """One step of `micro_batches` times the same batch; of none it is the update alone."""
@@ -66,10 +69,16 @@ class PlannedRank:
 
     def update(self) -> None:
         """The optimizer's part of a step."""
-        if self.masters is None:
-            self.optimizer.step()
-            return
-        named = dict(self.network.named_parameters())
+        step = self.optimizer.step if self.masters is None else self._by_masters
+        if self.rows is None:
+            step()
+        else:
+            self.rows.update(step)
+
+    def _by_masters(self) -> None:
+        assert self.masters is not None
+        whole = dict(self.network.named_parameters())
+        named: Mapping[str, Any] = self.rows.parts if self.rows else whole
         for name, master in self.masters.items():
             master.grad = named[name].grad.float()
         self.optimizer.step()
@@ -86,11 +95,12 @@ def planned_rank(
     table = parameter_table(config)
     with _default_type(HALF if half else torch.float32):
         network = build_network(config, vocab_size, mesh, streams, "cpu")
-    named = dict(network.named_parameters())
+    rows = OwnRows.of(network, mesh.data, config.parallel.distributed_optimizer)
+    named = rows.parts if rows else dict(network.named_parameters())
     masters = {n: nn.Parameter(p.detach().float()) for n, p in named.items()} if half else None
     optimizer = build_optimizer(masters or named, table, config.optim)
     nothing = torch.zeros(len(config.learning.task().parts))
-    return PlannedRank(config, mesh, table, network, optimizer, nothing, masters)
+    return PlannedRank(config, mesh, table, network, optimizer, nothing, masters, rows)
 
 
 def zeros(config: Config) -> Batch:

@@ -108,9 +108,10 @@ class Recorder(TorchDispatchMode):
         name = torch.distributed.ProcessGroup.unbox(handle).group_name
         axis, size = self._groups.get(name, ("world", 0))
         # Inputs come last where a collective has outputs of its own.
-        given = args[1] if _is_tensors(args[1]) else args[0]
+        given = args[1] if tensors(args[1]) else args[0]
         nbytes = sum(t.numel() * t.element_size() for t in tensors(given))
-        operation = function.overloadpacket.__name__.rstrip("_")
+        # `_allgather_base_` is the one of tensors without lists.
+        operation = function.overloadpacket.__name__.strip("_").removesuffix("_base")
         self.collectives.append(Collective(phase, module, operation, axis, size, nbytes))
 
     def _kernel(
@@ -120,10 +121,6 @@ class Recorder(TorchDispatchMode):
         operation = function.overloadpacket.__name__
         work = flops(function, args, kwargs, result)
         self.kernels[Kernel(phase, module, operation, work, sum(moved.values()))] += 1
-
-
-def _is_tensors(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(tensors(value))
 
 
 def _is_group(value: Any) -> bool:

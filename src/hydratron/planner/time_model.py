@@ -1,4 +1,4 @@
-"""How long a step takes: a roofline for each operation, a ring for each all-reduce, a fixed cost.
+"""How long a step takes: a roofline for each operation, a ring for each collective, a fixed cost.
 
 The time is a sum of five terms, each a lower bound that the hardware's constants give, divided by
 the share of it that real jobs reach (`ClusterConfig`).  Nothing overlaps: communication of the
@@ -45,7 +45,7 @@ class StepTime:
 
     @property
     def tensor_share(self) -> float:
-        """The share of the step that the tensor group's all-reduces take."""
+        """The share of the step that the tensor group's collectives take."""
         return self.tensor / self.total
 
 
@@ -73,7 +73,11 @@ def terms(
 
 
 def ring_seconds(call: Collective, parallel: ParallelConfig, cluster: ClusterConfig) -> float:
-    """2 (n - 1) / n of the bytes pass the slowest link of a ring (Patarasuk and Yuan 2009)."""
+    """What passes the slowest link of a ring, at its bandwidth (Patarasuk and Yuan 2009).
+
+    2 (n - 1) / n of the bytes of an all-reduce, whose halves are a reduce-scatter and an
+    all-gather; the latter counts the bytes of one rank's part.
+    """
     tp = parallel.tensor_model_parallel_size
     tensor_far, data_far = leaves_host(parallel, cluster)
     bandwidth = cluster.link_gbps
@@ -81,7 +85,8 @@ def ring_seconds(call: Collective, parallel: ParallelConfig, cluster: ClusterCon
         # Every ring that leaves the host shares its network: one for each rank of a replica in it.
         rings = 1 if call.group == "tensor" else min(tp, cluster.gpus_per_node)
         bandwidth = min(bandwidth, cluster.node_gbps / rings)
-    return 2 * (call.size - 1) / call.size * call.bytes / (bandwidth * 1e9)
+    halves = {"reduce_scatter": 1.0, "allgather": float(call.size)}.get(call.operation, 2.0)
+    return halves * (call.size - 1) / call.size * call.bytes / (bandwidth * 1e9)
 
 
 def leaves_host(parallel: ParallelConfig, cluster: ClusterConfig) -> tuple[bool, bool]:

@@ -8,7 +8,7 @@ from hydratron.models.language import LanguageModel
 from hydratron.parallel.layers import Device
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
-from hydratron.parallel.regions import TensorParallelRegion
+from hydratron.parallel.sequence import region_of
 from hydratron.parallel.sharding import ParamTable
 
 
@@ -16,10 +16,13 @@ def build_network(
     config: Config, vocab_size: int, mesh: Mesh, streams: RandomStreams, device: Device
 ) -> LanguageModel:
     """The network with empty weights; `vocab_size` is the tokenizer's, before padding."""
-    shape, region = config.model.shape(vocab_size), TensorParallelRegion(mesh.tensor)
+    shape = config.model.shape(vocab_size)
+    region = region_of(mesh.tensor, config.parallel.sequence_parallel)
     return config.learning.task().network(shape, streams, region, device)
 
 
 def parameter_table(config: Config) -> ParamTable:
     """How the parameters of this network are split, drawn and decayed, whatever its vocabulary."""
-    return config.learning.task().parameters(config.model.shape(1), initial_std(config.model))
+    shape, std = config.model.shape(1), initial_std(config.model)
+    table = config.learning.task().parameters(shape, std)
+    return table.in_sequence() if config.parallel.sequence_parallel else table

@@ -72,6 +72,8 @@ class LayerWatch(Callback):
         )  # [L, 3]
         del self._before
         outputs = mesh.data.all_reduce(self._outputs)
+        if module.streams.in_sequence:  # a layer's output is that of a rank's own tokens
+            outputs = mesh.tensor.all_reduce(outputs)
         gradients, weights, changes = mesh.tensor.all_reduce(squares).sqrt().unbind(dim=1)
         norm = module.result.grad_norm
         # As torch.nn.utils.clip_grads_with_norm_ has scaled them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from hydratron.data.samples.assemble import (
 from hydratron.data.samples.frequency import frequency_loss
 from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
+from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.tasks.contract import Batch, Scores
@@ -57,6 +59,7 @@ class LanguageModule(pl.LightningModule):
         self.start_step = self.number = 0
         self.order_ends = [config.samples]
         self.lr = 0.0
+        self.rows: OwnRows | None = None
         self.result = StepResult((), 0.0)
         self.broken: dict[str, Any] | None = None
         self._scores = torch.zeros(self.task.scored)
@@ -69,7 +72,8 @@ class LanguageModule(pl.LightningModule):
 
     def configure_model(self) -> None:
         mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
-        self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data)
+        in_sequence = self.config.parallel.sequence_parallel
+        self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data, in_sequence)
         vocab_size = self.corpus.vocab_size
         self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
@@ -80,7 +84,12 @@ class LanguageModule(pl.LightningModule):
         self.step = Step(self.network, self.table, self.task, mesh, clip, self.precision)
 
     def configure_optimizers(self) -> Optimizer:
-        return build_optimizer(dict(self.network.named_parameters()), self.table, self.config.optim)
+        group, wanted = self.mesh_strategy.mesh.data, self.config.parallel.distributed_optimizer
+        self.rows = OwnRows.of(self.network, group, wanted)
+        whole = dict(self.network.named_parameters())
+        return build_optimizer(
+            self.rows.parts if self.rows else whole, self.table, self.config.optim
+        )
 
     def parameter_count(self) -> int:
         """Parameters of the whole model, over all tensor-parallel ranks."""
@@ -128,7 +137,8 @@ class LanguageModule(pl.LightningModule):
         self.lr = self.learning_rate(self.number)
         for group in optimizer.param_groups:
             group["lr"] = self.lr
-        self.result = self.step(*item, optimizer.step, lambda: self.signals.asked is not None)
+        update = partial(self.rows.update, optimizer.step) if self.rows else optimizer.step
+        self.result = self.step(*item, update, lambda: self.signals.asked is not None)
         if self.result.broken is not None and self.broken is None:
             self.broken = broken(self.step, self.number, self.config.trainer.global_batch_size)
 

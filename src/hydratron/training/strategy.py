@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as pl
 import torch
@@ -19,6 +19,7 @@ from hydratron.checkpoint import folder as checkpoints
 from hydratron.checkpoint.participant import Participant
 from hydratron.checkpoint.participants import ModelState, OptimizerState, StreamState
 from hydratron.checkpoint.stateful import Stateful
+from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.mesh import Mesh, build_mesh
 from hydratron.parallel.sharding import ParamTable
 from hydratron.training.internals import OwnMeshStrategy, loop_position
@@ -90,9 +91,10 @@ class TensorParallelStrategy(OwnMeshStrategy):
     def _participants(self, rest: Rest) -> dict[str, Participant]:
         module, (optimizer,) = self.lightning_module, self.optimizers
         network, streams = self._network, module.streams  # type: ignore[union-attr]
+        rows = cast("OwnRows | None", module.rows)  # type: ignore[union-attr]
         return {
             "model": ModelState(network, self.table, self.mesh),
-            "optimizer": OptimizerState(network, optimizer, self.table, self.mesh),
+            "optimizer": OptimizerState(network, optimizer, self.table, self.mesh, rows),
             "random": StreamState(streams, self.mesh),  # type: ignore[arg-type]
             "trainer": Stateful(rest),
         }

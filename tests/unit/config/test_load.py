@@ -82,7 +82,7 @@ def test_an_integer_is_a_number() -> None:
         ({"seed": True}, "seed=True: an integer is expected"),
         ({"seed": None}, "seed=None: an integer is expected"),
         ({"optim": {"lr": "1e-3"}}, "optim.lr=1e-3: a number is expected"),
-        ({"model": {"recompute": 1}}, "model.recompute=1: true or false is expected"),
+        ({"model": {"recompute": 1}}, "model.recompute=1: a text is expected"),
         ({"logger": {"tags": ["a", 1]}}, "logger.tags=['a', 1]: a list of texts"),
     ],
 )
@@ -118,3 +118,8 @@ def test_every_option_says_its_meaning() -> None:
         assert option.key.replace(".", "").replace("_", "").isalnum()
         assert set(option.key) <= {*string.ascii_lowercase, *string.digits, ".", "_"}
     assert to_dict(Config()).keys() == {key.partition(".")[0] for key in options()}
+
+
+def test_recomputation_was_once_a_switch() -> None:
+    for old, new in ((True, "layer"), (False, "none"), ("mlp", "mlp")):
+        assert from_dict({"model": {"recompute": old}}).model.recompute == new

@@ -37,7 +37,7 @@ def middle(*keys: str) -> str:
         ("optim.weight_decay", "weight_decay3.33333e-08"),
         ("trainer.max_steps", "max_steps1000"),
         ("trainer.micro_batch_size", "micro_batch_size_null"),
-        ("model.recompute", "recompute_false"),
+        ("model.recompute", "recompute_none"),
         ("trainer.precision", "precision_fp32"),
         ("data.path", "path_my_texts_b.txt"),
         ("optim", "optim_sgd"),

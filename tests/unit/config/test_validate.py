@@ -50,6 +50,20 @@ def test_the_defaults_are_valid() -> None:
             "trainer.val_samples=1: at least parallel.data_parallel_size 2: every replica scores "
             "its share",
         ),
+        (
+            {
+                "parallel__tensor_model_parallel_size": 4,
+                "parallel__sequence_parallel": True,
+                "model__seq_length": 126,
+            },
+            "model.seq_length=126: not divisible by parallel.tensor_model_parallel_size 4 "
+            "(remainder 2), as parallel.sequence_parallel needs; nearest valid: 124, 128",
+        ),
+        (
+            {"model__recompute": "attention"},
+            "model.recompute=attention: saves nothing with model.attention=sdpa, which keeps no "
+            "scores; mlp or layer",
+        ),
         ({"model__dropout": 1.0}, "model.dropout=1.0: must be at least 0 and at most 0.99"),
         ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16"),
         (

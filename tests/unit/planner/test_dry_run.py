@@ -48,7 +48,7 @@ def test_fused_attention_keeps_no_scores() -> None:
 
 
 def test_a_recomputed_layer_keeps_its_input() -> None:
-    config = half_job(8, model__attention="manual", model__recompute=True)
+    config = half_job(8, model__attention="manual", model__recompute="layer")
     assert kept_per_layer(config) == 2 * S * B * H
 
 
@@ -88,7 +88,7 @@ def real_peak(config: Config, vocab_size: int) -> int:
         (
             ("backward", "layers.0.attention.sublayer"),
             60,
-            {"model__attention": "manual", "model__recompute": True, "model__seq_length": 512},
+            {"model__attention": "manual", "model__recompute": "layer", "model__seq_length": 512},
         ),
         (
             ("backward", ""),

@@ -32,7 +32,7 @@ class Planner:
 
     def __init__(self, rule: Callable[[Config], float]) -> None:
         self.rule = rule
-        self.asked: list[tuple[int, bool, int]] = []
+        self.asked: list[tuple[int, str, int]] = []
 
     def __call__(self, config: Config) -> JobPlan:
         assert not problems(config)
@@ -52,7 +52,7 @@ def job(memory: float, **changes: Any) -> Config:
 
 def by_batch(config: Config) -> float:
     """A GiB for each sequence, a quarter of it with recomputation, split over the ranks."""
-    held = config.micro_batch_size * (0.25 if config.model.recompute else 1.0)
+    held = config.micro_batch_size * (0.25 if config.model.recompute == "layer" else 1.0)
     return held / config.parallel.tensor_model_parallel_size
 
 
@@ -67,22 +67,22 @@ def test_the_reserve_stays_free() -> None:
 
 def test_recomputation_comes_first() -> None:
     planner = Planner(by_batch)
-    assert change(job(6.0), planner) == Change(("model.recompute=true",), 6 * GIB)
-    assert planner.asked == [(1, True, 8)]
+    assert change(job(6.0), planner) == Change(("model.recompute=layer",), 6 * GIB)
+    assert planner.asked == [(1, "layer", 8)]
 
 
 def test_then_smaller_micro_batches() -> None:
     planner = Planner(by_batch)
-    expected = Change(("model.recompute=true", "trainer.micro_batch_size=2"), round(4.5 * GIB))
+    expected = Change(("model.recompute=layer", "trainer.micro_batch_size=2"), round(4.5 * GIB))
     assert change(job(4.5), planner) == expected
-    assert planner.asked == [(1, True, 8), (1, True, 4), (1, True, 2)]
+    assert planner.asked == [(1, "layer", 8), (1, "layer", 4), (1, "layer", 2)]
 
 
 def test_a_job_that_recomputes_already_is_not_told_to() -> None:
     planner = Planner(by_batch)
-    found = change(job(5.0, model__recompute=True), planner)
+    found = change(job(5.0, model__recompute="layer"), planner)
     assert found == Change(("trainer.micro_batch_size=4",), 5 * GIB)
-    assert planner.asked == [(1, True, 4)]
+    assert planner.asked == [(1, "layer", 4)]
 
 
 def test_then_more_ranks() -> None:
@@ -90,10 +90,10 @@ def test_then_more_ranks() -> None:
     found = change(job(3.5), planner)
     # Half of the weights on each rank, and of four GiB of activations only a quarter and a half.
     assert found == Change(
-        ("model.recompute=true", "parallel.tensor_model_parallel_size=2"), 3 * GIB
+        ("model.recompute=layer", "parallel.tensor_model_parallel_size=2"), 3 * GIB
     )
     # The weights alone are too much for one rank: that is known without planning.
-    assert planner.asked == [(2, False, 8), (2, True, 8)]
+    assert planner.asked == [(2, "none", 8), (2, "layer", 8)]
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_a_micro_batch_that_is_odd_is_not_halved() -> None:
     planner = Planner(lambda config: 100.0)
     batch = {"trainer__global_batch_size": 12, "trainer__micro_batch_size": 6}
     assert change(job(50.0, model__num_attention_heads=1, **batch), planner) is None
-    assert planner.asked == [(1, True, 6), (1, True, 3)]
+    assert planner.asked == [(1, "layer", 6), (1, "layer", 3)]
 
 
 def test_what_is_wider_than_a_host_stays() -> None:
     planner = Planner(lambda config: 100.0)
     config = small_job(
-        32, model__num_attention_heads=64, model__hidden_size=64, model__recompute=True,
+        32, model__num_attention_heads=64, model__hidden_size=64, model__recompute="layer",
         trainer__micro_batch_size=1, cluster__memory_gib=10.0,
     )  # fmt: skip
     assert change(config, planner) is None

@@ -26,7 +26,7 @@ def largest(**changes: Any) -> JobPlan:
     options: dict[str, Any] = {
         "model__num_layers": LAYERS, "model__hidden_size": 3072, "model__num_attention_heads": 24,
         "model__seq_length": 1024, "model__vocab_multiple": 1024, "model__dropout": 0.1,
-        "model__recompute": True, "plan__vocab_size": None, "trainer__precision": "bf16",
+        "model__recompute": "layer", "plan__vocab_size": None, "trainer__precision": "bf16",
         "trainer__global_batch_size": 512, "trainer__micro_batch_size": 8,
     }  # fmt: skip
     return plan_job(small_job(tp=8, dp=64, **options | changes))
@@ -44,7 +44,7 @@ def paper() -> JobPlan:
 
 @pytest.fixture(scope="module")
 def kept() -> JobPlan:
-    return largest(model__recompute=False)
+    return largest(model__recompute="none")
 
 
 def in_layer(plan: JobPlan, layer: int) -> list[Collective]:
@@ -146,7 +146,7 @@ def test_bert_is_near_the_published_formula() -> None:
 
 @pytest.mark.parametrize("architecture", ["gpt", "bert"])
 def test_both_kinds_of_attention_count_the_same_flops(architecture: str) -> None:
-    config = small_job(model__architecture=architecture, model__recompute=True)
+    config = small_job(model__architecture=architecture, model__recompute="layer")
     fused = plan_job(config)
     manual = plan_job(replace(config, plan=replace(config.plan, attention="manual")))
     assert manual.flops == fused.flops
@@ -163,7 +163,8 @@ def test_extrapolated_is_what_a_full_run_finds(
     config = small_job(
         tp=2, dp=2, model__architecture=architecture, model__num_layers=layers,
         model__hidden_size=512, model__dropout=0.1, trainer__micro_batch_size=2,
-        model__layernorm={"placement": placement}, model__recompute=architecture == "bert",
+        model__layernorm={"placement": placement},
+        model__recompute="layer" if architecture == "bert" else "none",
     )  # fmt: skip
     assert config.accumulation == 2
     line = plan_job(config)

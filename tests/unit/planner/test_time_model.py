@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -41,6 +41,16 @@ def test_a_ring_by_hand(group: str, tp: int, dp: int, gbps: float) -> None:
     size = tp if group == "tensor" else dp
     found = ring_seconds(call(group, size), ParallelConfig(tp, dp), HOST)
     assert found == pytest.approx(2 * (size - 1) / size / gbps)
+
+
+def test_the_halves_of_an_all_reduce_take_its_time() -> None:
+    whole = call("tensor", 4)
+    parts = (
+        replace(whole, operation="reduce_scatter"),
+        replace(whole, operation="allgather", bytes=whole.bytes // 4),
+    )
+    both = sum(ring_seconds(part, ParallelConfig(4, 1), HOST) for part in parts)
+    assert both == pytest.approx(ring_seconds(whole, ParallelConfig(4, 1), HOST))
 
 
 def test_a_network_faster_than_the_link_does_not_help() -> None:

@@ -1,0 +1,58 @@
+"""Options of `parallel=`: how many ranks share what, and what they send each other through."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hydratron.config import degrees
+from hydratron.config.option import option
+
+
+@dataclass
+class ParallelConfig:
+    """`parallel=`: the product of the sizes is the number of processes."""
+
+    tensor_model_parallel_size: int = option(1, "ranks that share one layer", minimum=1, axis="tp")
+    data_parallel_size: int = option(1, "replicas", minimum=1, axis="dp")
+    pipeline_model_parallel_size: int = option(
+        1, "ranks that share one replica's layers; pipelines are not built yet: 1", minimum=1,
+        axis="pp",
+    )  # fmt: skip
+    sequence_parallel: bool = option(
+        False,
+        "LayerNorm, dropout and residuals on seq_length / tp tokens a rank: less memory, same sums",
+        per_degree=True,
+    )
+    distributed_optimizer: bool = option(
+        False,
+        "ZeRO-1: each replica keeps the optimizer's state of 1 / dp of the rows, bitwise the same",
+        per_degree=True,
+    )
+    transport: str = option(
+        "auto",
+        "CPU ranks of one host: auto, through memory that they share; gloo, through the loopback",
+        choices=("auto", "gloo"),
+        bookkeeping=True,
+    )
+
+    @property
+    def world_size(self) -> int:
+        return (
+            self.tensor_model_parallel_size
+            * self.data_parallel_size
+            * self.pipeline_model_parallel_size
+        )
+
+    @property
+    def axes(self) -> dict[str, int]:
+        """The sizes by the name of the axis, outer to inner."""
+        return {"data": self.data_parallel_size, "tensor": self.tensor_model_parallel_size}
+
+    @property
+    def label(self) -> str:
+        """`tp2_dp4`; a size of one is left out, and `single` is one process."""
+        return degrees.label(
+            self.tensor_model_parallel_size,
+            self.data_parallel_size,
+            self.pipeline_model_parallel_size,
+        )
