@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from hydratron.checkpoint import manifest
+from hydratron.config.parallel import ParallelConfig
 from hydratron.config.schema import (
     CheckpointConfig,
     Config,
     DataConfig,
     LaunchConfig,
     LoggerConfig,
-    ParallelConfig,
 )
 from hydratron.config.trainer import TrainerConfig
 from hydratron.job import JobFolder

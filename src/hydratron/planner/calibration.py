@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hydratron.config.cluster import ClusterConfig
-from hydratron.config.schema import ParallelConfig
+from hydratron.config.parallel import ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.planner.time_model import Terms, leaves_host, step_time
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hydratron.config.cluster import ClusterConfig
-from hydratron.config.schema import ParallelConfig
+from hydratron.config.parallel import ParallelConfig
 from hydratron.planner.calibration import Sample, fit, leave_one_out, predicted
 from hydratron.planner.time_model import TERMS, Terms
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 
 from hydratron.config.cluster import ClusterConfig
-from hydratron.config.schema import ParallelConfig
+from hydratron.config.parallel import ParallelConfig
 from hydratron.planner.extrapolate import Step
 from hydratron.planner.recorder import UPDATE, Collective
 

@@ -13,8 +13,8 @@ from hydra.core.singleton import Singleton
 
 from hydratron.config.compose import composer
 from hydratron.config.degrees import FORM, NO_PIPELINES, label, sizes
+from hydratron.config.parallel import ParallelConfig
 from hydratron.config.plan import jobs
-from hydratron.config.schema import ParallelConfig
 from hydratron.errors import HydratronError
 
 WIDE = ["trainer.global_batch_size=64"]

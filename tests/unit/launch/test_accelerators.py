@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hydratron.cli import main
-from hydratron.config.schema import Config, LaunchConfig, ParallelConfig
+from hydratron.config.parallel import ParallelConfig
+from hydratron.config.schema import Config, LaunchConfig
 from hydratron.config.trainer import TrainerConfig
 from hydratron.errors import ConfigError
 from hydratron.launch.accelerators import accelerator, check

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hydratron.config.schema import Config, LaunchConfig, ParallelConfig
+from hydratron.config.parallel import ParallelConfig
+from hydratron.config.schema import Config, LaunchConfig
 from hydratron.job import JobFolder
 from hydratron.launch.torchrun import command
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from hydratron.config.cluster import ClusterConfig
-from hydratron.config.schema import ParallelConfig
+from hydratron.config.parallel import ParallelConfig
 from hydratron.errors import HydratronError
 from hydratron.planner.calibration import CONSTANTS, Sample, fit, leave_one_out, predicted, rounded
 from hydratron.planner.time_model import Terms

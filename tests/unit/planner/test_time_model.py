@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from hydratron.config.cluster import ClusterConfig
-from hydratron.config.schema import ParallelConfig
+from hydratron.config.parallel import ParallelConfig
 from hydratron.planner.extrapolate import Step, Work
 from hydratron.planner.recorder import BACKWARD, FORWARD, UPDATE, Collective
 from hydratron.planner.time_model import StepTime, Terms, ring_seconds, step_time, terms

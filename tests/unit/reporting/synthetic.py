@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from hydratron.config.model import ModelConfig
-from hydratron.config.schema import Config, OptimConfig, ParallelConfig
+from hydratron.config.parallel import ParallelConfig
+from hydratron.config.schema import Config, OptimConfig
 from hydratron.config.trainer import TrainerConfig
 
 PICO = ModelConfig(name="gpt_pico", num_layers=2, hidden_size=128, init_std=0.057)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.config.schema import Config, ParallelConfig
+from hydratron.config.parallel import ParallelConfig
+from hydratron.config.schema import Config
 from hydratron.errors import HydratronError
 from hydratron.job import flatten
 from hydratron.locks import locked
