@@ -26,7 +26,7 @@ from hydratron.parallel.sharding import ParamTable, full_shape, shard
 
 MODEL = "model"
 # What a training saves beside the model, which is not read.
-BESIDE = ("optimizer", "random", "trainer")
+BESIDE = ("optimizer", "random", "trainer", "loss_scale")
 POSITIONS = "position_embeddings"
 
 

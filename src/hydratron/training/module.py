@@ -29,6 +29,8 @@ from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
 from hydratron.training.initial import take
+from hydratron.training.internals import count_step
+from hydratron.training.loss_scale import LossScale
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
@@ -54,6 +56,8 @@ class LanguageModule(pl.LightningModule):
         self.initial = initial
         self.table = parameter_table(config)
         self.task = config.learning.task()
+        fp16 = config.trainer.precision == "fp16"
+        self.loss_scale = LossScale(config.trainer.loss_scale, used=fp16)
         self.start_step = self.number = 0
         self.order_ends = [config.samples]
         self.lr = 0.0
@@ -77,7 +81,10 @@ class LanguageModule(pl.LightningModule):
             take(self.initial, self.network, self.table, mesh, vocab_size)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
-        self.step = Step(self.network, self.table, self.task, mesh, clip, self.precision)
+        scale = self.loss_scale if self.loss_scale.used else None
+        self.step = Step(
+            self.network, self.table, self.task, mesh, clip, self.precision, scale=scale
+        )
 
     def configure_optimizers(self) -> Optimizer:
         return build_optimizer(dict(self.network.named_parameters()), self.table, self.config.optim)
@@ -125,12 +132,18 @@ class LanguageModule(pl.LightningModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         self.number = self.trainer.global_step + 1
-        self.lr = self.learning_rate(self.number)
+        # As Megatron-LM's, the schedule counts updates: a skipped step does not advance it.
+        self.lr = self.learning_rate(self.number - self.loss_scale.skipped)
         for group in optimizer.param_groups:
             group["lr"] = self.lr
         self.result = self.step(*item, optimizer.step, lambda: self.signals.asked is not None)
         if self.result.broken is not None and self.broken is None:
-            self.broken = broken(self.step, self.number, self.config.trainer.global_batch_size)
+            samples = self.config.trainer.global_batch_size
+            found = broken(self.step, self.number, samples, self.result)
+            if self.result.skipped:
+                count_step(self.trainer)
+            else:
+                self.broken = found
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule

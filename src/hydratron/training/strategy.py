@@ -76,7 +76,10 @@ class TensorParallelStrategy(OwnMeshStrategy):
         Returns what Lightning, the module and the callbacks restore themselves.
         """
         rest = Rest({})
-        step = checkpoints.load(Path(checkpoint_path), self._participants(rest))
+        # Checkpoints from before there was fp16 have no loss scale.
+        step = checkpoints.load(
+            Path(checkpoint_path), self._participants(rest), optional=["loss_scale"]
+        )
         assert self.lightning_module is not None
         loops = {"fit_loop": loop_position(self.lightning_module.trainer, step)}
         return rest.content | {"state_dict": {}, "global_step": step, "loops": loops}
@@ -92,6 +95,7 @@ class TensorParallelStrategy(OwnMeshStrategy):
             "model": ModelState(network, self.table, self.mesh),
             "optimizer": OptimizerState(network, optimizer, self.table, self.mesh),
             "random": StreamState(streams, self.mesh),  # type: ignore[arg-type]
+            "loss_scale": module.loss_scale,  # type: ignore[dict-item,union-attr]
             "trainer": Stateful(rest),
         }
 

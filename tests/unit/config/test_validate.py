@@ -51,7 +51,7 @@ def test_the_defaults_are_valid() -> None:
             "its share",
         ),
         ({"model__dropout": 1.0}, "model.dropout=1.0: must be at least 0 and at most 0.99"),
-        ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16"),
+        ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16, fp16"),
         (
             {"model__layernorm__placement": "mid"},
             "model.layernorm.placement=mid: choices: pre, post, deepnorm, sandwich",
