@@ -81,7 +81,10 @@ class OptimizerState:
             key, _, name = full_name.rpartition("/")
             if name not in self.parameters:
                 raise HydratronError(f"{self.kind}: {key} of {name}, which is not in this model")
-            own = torch.zeros_like(self.parameters[name], dtype=dtype)
+            # An optimizer keeps what has the parameter's shape in its type, as torch would cast it.
+            own = torch.zeros_like(self.parameters[name])
+            if not dtype.is_floating_point:
+                own = own.to(dtype)
             whole = view(own, self.dims[name], self.mesh)
             split = self._split(key, name, shape, whole)
             room[full_name] = whole if split else torch.zeros(shape, dtype=dtype)

@@ -72,13 +72,14 @@ class LanguageModule(pl.LightningModule):
         return strategy
 
     def configure_model(self) -> None:
-        mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
+        config, mesh, device = self.config, self.mesh_strategy.mesh, self.mesh_strategy.root_device
         self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data)
         vocab_size = self.corpus.vocab_size
         self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
         if self.initial is not None:
-            take(self.initial, self.network, self.table, mesh, vocab_size)
+            cast = config.checkpoint.cast
+            take(self.initial, self.network, self.table, mesh, vocab_size, cast)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         scale = self.loss_scale if self.loss_scale.used else None

@@ -79,7 +79,7 @@ def taken(
     """One step of a tiny GPT: its result, the gradients, and whether it updated."""
     network, updates = tiny_gpt(), list[int]()
     if spoil is not None:
-        network.final_norm.bias.register_hook(spoil)
+        network.get_parameter("final_norm.bias").register_hook(spoil)
 
     class Scaled(Causal):
         def sums(self, network: Any, batch: Any) -> Tensor:
@@ -111,7 +111,7 @@ def test_a_step_in_fp16_is_near_that_in_fp32_and_overflows_where_the_scale_is_to
     for name, gradient in gradients.items():
         assert (gradient - expected[name]).norm() < 5e-3 * expected[name].norm(), name
     # Gradients as small as these vanish in fp16 without a scale.
-    tiny, lost, _ = taken(None, half, factor=1e-9)
+    _, lost, _ = taken(None, half, factor=1e-9)
     kept, found, _ = taken(scale_of(initial=2.0**32), half, factor=1e-9)
     name = "layers.0.mlp.sublayer.dense_h_to_4h.weight"
     assert lost[name].count_nonzero() < 0.1 * found[name].count_nonzero()
