@@ -103,7 +103,7 @@ def test_an_overflow_skips_the_update_alone(one: Any, data: Path, tmp_path: Path
     assert [losses[s] for s in range(1, SKIPPED + 1)] == pytest.approx(
         [wanted[s] for s in range(1, SKIPPED + 1)], rel=2e-3
     )
-    assert losses[STEPS] == pytest.approx(wanted[STEPS - 1], rel=0.03)
+    assert losses == pytest.approx(wanted, rel=0.05)
     assert "loss_scale" not in plain[0]
 
 
