@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from hydratron.config.trainer import LossScaleConfig
-from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
+from hydratron.parallel.mesh import SINGLE, Mesh
 from hydratron.tasks.causal import Causal
 from hydratron.training.loss_scale import LARGEST, LossScale
 from hydratron.training.step import Step
@@ -132,3 +133,19 @@ def test_overflow_in_the_gradients_alone_and_in_the_loss() -> None:
     result, _, updated = taken(scale_of(max_skips=0), factor=math.inf)
     assert (result.skipped, updated) == (False, False)
     assert result.broken == "the loss is inf (after 0 skipped steps in a row)"
+
+
+def test_a_scale_beyond_fp16_is_none_of_the_gradients() -> None:
+    draw = torch.Generator().manual_seed(5)
+    weight = 1e-3 * torch.randn(16, 8, generator=draw)
+    targets = torch.randint(0, 16, (6,), generator=draw)
+    gradients = []
+    whole = torch.randn(6, 8, generator=draw)
+    for hidden in (whole, whole.half()):
+        hidden.requires_grad_()
+        loss = vocab_parallel_linear_loss(hidden, weight, targets, SINGLE, chunk_tokens=4)
+        (loss * 2.0**17).backward()
+        assert hidden.grad is not None
+        gradients.append(hidden.grad.float())
+    assert torch.finfo(torch.float16).max < 2.0**17
+    assert (gradients[1] - gradients[0]).norm() < 5e-3 * gradients[0].norm()
