@@ -95,8 +95,8 @@ def test_a_resume_from_the_rewritten_one_is_the_resume(
     # Each rank has its half of what is split, and nothing is there twice.
     files = {file.name: file.stat().st_size for file in out.glob("*.distcp")}
     assert files.keys() == {"__0_0.distcp", "__1_0.distcp"}
-    reader = TrustedReader(out, verify(out))
-    word = reader.read_metadata().state_dict_metadata["optimizer/exp_avg/word_embeddings.weight"]
+    metadata: Any = TrustedReader(out, verify(out)).read_metadata()
+    word = metadata.state_dict_metadata["optimizer/exp_avg/word_embeddings.weight"]
     assert [tuple(chunk.sizes) for chunk in word.chunks] == [(32, 32)] * 2
 
     options: dict[str, Any] = {"tp": 2, "trainer__max_steps": 4, "model__dropout": 0.1}
