@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,6 +28,7 @@ OPTIONS: dict[str, Any] = {
     "checkpoint__every_n_steps": CUT,
     "checkpoint__keep": 2,
 }
+SAID = f"FAULT kind=NotFinite rank=1 step={SKIPPED} samples=32-39 action=skipped, the gradient"
 SCALES = [*[256.0] * 3, 512, *[256] * 4, *[512] * 2]
 
 
@@ -59,17 +62,18 @@ class Overflowing(Causal):
 
 def overflowing_rank(
     rank: int, world_size: int, config: Config, folder: Path, resume: Path | None
-) -> tuple[dict[str, Any], list[int]]:
-    """The result, and the steps whose update left every parameter of this rank as it was."""
+) -> tuple[dict[str, Any], list[int], str]:
+    """The result, the steps that left every parameter of this rank as it was, and what it said."""
     task = Overflowing(rank == world_size - 1, config.accumulation)
-    with patch("hydratron.tasks.table.Row.task", lambda row: task):
+    said = StringIO()
+    with patch("hydratron.tasks.table.Row.task", lambda row: task), redirect_stderr(said):
         result = train_rank(rank, world_size, config, folder, resume)
     same = [
         step
         for step in range(1, STEPS)
         if all(map(torch.equal, task.kept[step], task.kept[step + 1]))
     ]
-    return result, same
+    return result, same, said.getvalue()
 
 
 def overflowing(folder: Path, data: Path, tp: int = 1, dp: int = 1) -> Any:
@@ -89,7 +93,8 @@ def one(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path
 
 @pytest.mark.fault(36)
 def test_an_overflow_skips_the_update_alone(one: Any, data: Path, tmp_path: Path) -> None:
-    (rows, [(result, same)]), _ = one
+    (rows, [(result, same, said)]), _ = one
+    assert "rank=0 step=5" in said
     assert same == [SKIPPED]
     assert (result["status"], result["step"], result["skipped_steps"]) == ("completed", STEPS, 1)
     assert list(series(rows, "loss_scale").values()) == SCALES
@@ -114,7 +119,9 @@ def test_all_ranks_skip_what_overflowed_on_one(
 ) -> None:
     (expected, _), _ = one
     rows, results = overflowing(tmp_path / "job", data, tp, dp)
-    assert [same for _, same in results] == [[SKIPPED]] * 2
+    assert [same for _, same, _ in results] == [[SKIPPED]] * 2
+    said = [text.startswith(SAID) for _, _, text in results]
+    assert said == [True, False]
     for key in ("loss_scale", "skipped_steps", "lr"):
         assert series(rows, key) == series(expected, key)
     assert series(rows, "train/loss") == pytest.approx(series(expected, "train/loss"), rel=2e-3)

@@ -21,6 +21,15 @@ from tests.helpers.prepared import synthetic_prepared
 from tests.helpers.ranks import run_ranks
 from tests.helpers.training import run, series
 
+# Momentum, since all other runs of real ranks have Adam's moments.
+OPTIONS: dict[str, Any] = {
+    "trainer__max_steps": 4,
+    "checkpoint__every_n_steps": 2,
+    "checkpoint__keep": 2,
+    "optim__name": "sgd",
+    "optim__momentum": 0.9,
+    "optim__lr": 0.1,
+}
 TEXTS = {"config.yaml": "seed: 1\n", "tokenizer.json": "{}"}
 
 
@@ -73,40 +82,39 @@ def launch(config: Config, folder: JobFolder, poll: Any, train: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A job of one process, with its checkpoint of step 2, and its tokens."""
+def job(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, Path]:
+    """The checkpoint of step 2 of a job of one process, that job's rows, and its tokens."""
     data = synthetic_prepared(tmp_path_factory.mktemp("data") / "small", 60)
     folder = tmp_path_factory.mktemp("runs") / "one"
-    run(folder, data, trainer__max_steps=2, model__dropout=0.1)
-    return folder, data
+    rows, _ = run(folder, data, **OPTIONS)
+    return folder / "checkpoints" / "step_00000002", rows, data
 
 
 def test_a_resume_from_the_rewritten_one_is_the_resume(
-    job: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    job: tuple[Path, Any, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder, data), name = job, "step_00000002"
-    command = ["convert", str(folder), str(tmp_path / "out"), "--to", "hydratron"]
+    checkpoint, rows, data = job
+    command = ["convert", str(checkpoint), str(tmp_path / "out"), "--to", "hydratron"]
     with patch("hydratron.launch.forkserver.launch", launch):
         assert main([*command, "--parallel", "tp2"]) == 0
     assert "step_00000002 from single to tp2, 2 files" in capsys.readouterr().out
-    out = tmp_path / "out" / "checkpoints" / name
+    out = tmp_path / "out" / "checkpoints" / checkpoint.name
     assert "tensor_model_parallel_size: 2" in (out / "config.yaml").read_text()
     assert last_row(JobFolder(tmp_path / "out"))["step"] == 2
-    # Each rank has its half of what is split, and nothing is there twice.
-    files = {file.name: file.stat().st_size for file in out.glob("*.distcp")}
-    assert files.keys() == {"__0_0.distcp", "__1_0.distcp"}
+    # Each rank has its half of what is split.
+    assert {file.name for file in out.glob("*.distcp")} == {"__0_0.distcp", "__1_0.distcp"}
     metadata: Any = TrustedReader(out, verify(out)).read_metadata()
-    word = metadata.state_dict_metadata["optimizer/exp_avg/word_embeddings.weight"]
-    assert [tuple(chunk.sizes) for chunk in word.chunks] == [(32, 32)] * 2
+    words = metadata.state_dict_metadata["optimizer/momentum_buffer/word_embeddings.weight"]
+    assert [tuple(chunk.sizes) for chunk in words.chunks] == [(32, 32)] * 2
 
-    options: dict[str, Any] = {"tp": 2, "trainer__max_steps": 4, "model__dropout": 0.1}
-    starts = folder / "checkpoints" / name, out
     one, other = (
-        run(tmp_path / f"from{number}", data, resume=start, **options)[0]
-        for number, start in enumerate(starts)
+        run(tmp_path / f"from{number}", data, resume=start, tp=2, **OPTIONS)[0]
+        for number, start in enumerate((checkpoint, out))
     )
     for key in ("train/loss", "grad_norm", "val/loss"):
         assert series(one, key) == series(other, key)
+        expected = {step: value for step, value in series(rows, key).items() if step > 2}
+        assert series(other, key) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_a_resume_from_the_rewritten_one_is_the_resume(
 def test_what_does_not_split_so_is_one_line(
     options: list[str],
     said: str,
-    job: tuple[Path, Path],
+    job: tuple[Path, Any, Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

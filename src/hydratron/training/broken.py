@@ -14,10 +14,12 @@ def broken(step: Step, number: int, global_batch_size: int, result: StepResult) 
     """On all ranks the same: `step`, `samples` (first and last in the order), `ranks`.
 
     The ranks are those whose own loss is not finite; where all are, those with such a gradient,
-    which is summed over the ranks by then.
+    which is summed over the ranks by then, but for fp16.
     """
     assert step.own is not None
-    gradients = (p.grad for p in step.network.parameters() if p.grad is not None)
+    gradients = [p.grad for p in step.network.parameters() if p.grad is not None]
+    if step.own_largest is not None:
+        gradients = [step.own_largest]
     level = int(any(not bool(gradient.isfinite().all()) for gradient in gradients))
     if not bool(step.own.isfinite().all()):
         level = 2

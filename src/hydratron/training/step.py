@@ -72,7 +72,7 @@ class Step:
     on any rank is seen by all of them, before the update.  `largest_norm` 0 turns clipping off;
     `precision` makes the context of a forward pass; `schedule` runs the micro-batches; `read` takes
     the numbers of the step off the device, all at once; `scale` is fp16's.  `own` are this rank's
-    losses of the last step.
+    losses of the last step; `own_largest`, with a scale, the largest value of its gradients.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Step:
         self.largest_norm, self.precision = largest_norm, precision
         self.schedule, self.read, self.scale = schedule, read, scale
         self.own: Tensor | None = None
+        self.own_largest: Tensor | None = None
 
     def __call__(
         self,
@@ -119,6 +120,9 @@ class Step:
     ) -> StepResult:
         """Reduce the gradients, agree on what came out, clip and update; `losses` [parts]."""
         parameters = dict(self.network.named_parameters())
+        if self.scale is not None:  # Now, since a sum over replicas hides whose it was.
+            own = [p.grad for p in parameters.values() if p.grad is not None]
+            self.own_largest = torch.nn.utils.get_total_norm(own, math.inf)
         gradients = reduce_gradients(parameters, self.table, self.mesh)
         if self.scale is not None:
             self.scale.unscale(gradients.values())
