@@ -40,7 +40,16 @@ ROOMS: dict[str, set[str]] = {
         "training",
     },
     "planner": {"config", "models", "parallel", "tasks", "training"},
-    "interop": {"checkpoint", "config", "data", "models", "parallel", "tasks", "training"},
+    "interop": {
+        "checkpoint",
+        "config",
+        "data",
+        "launch",
+        "models",
+        "parallel",
+        "tasks",
+        "training",
+    },
     "reproduce": {"config", "data", "launch", "reporting"},
     "cli": {
         "config",

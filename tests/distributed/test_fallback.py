@@ -51,7 +51,8 @@ def save_rank(rank: int, ranks: int, path: Path) -> None:
 
 
 def choose_rank(rank: int, ranks: int, path: Path, resume: str | None) -> tuple[Path | None, Any]:
-    return choose(Config(resume=resume), JobFolder(path))
+    start, passed = choose(Config(resume=resume), JobFolder(path))
+    return None if start is None else start.path, passed
 
 
 @pytest.fixture(scope="module")

@@ -9,20 +9,20 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from hydratron.checkpoint.manifest import Verified
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, checkpoint_step
 
 
-def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def complete(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """One row per step; the result tells what this rank saw of its surroundings."""
     total = torch.ones(())
-    done = checkpoint_step(resume_from) if resume_from else 0
+    done = checkpoint_step(resume_from.path) if resume_from else 0
     for step in range(done + 1, config.trainer.max_steps + 1):
         dist.all_reduce(total)
         if dist.get_rank() == 0:
@@ -33,14 +33,16 @@ def complete(config: Config, folder: JobFolder, resume_from: Path | None) -> dic
         "val/loss": 4.5,
         "sum": total.item(),
         "threads": torch.get_num_threads(),
-        "resume_from": resume_from and str(resume_from),
+        "resume_from": resume_from and str(resume_from.path),
         "run_id": os.environ["TORCHELASTIC_RUN_ID"],
         "marker": os.environ.get("MARKER"),
         "unwanted": [m for m in ("hydra", "omegaconf", "wandb", "rich") if m in sys.modules],
     }
 
 
-def raise_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def raise_on_last(
+    config: Config, folder: JobFolder, resume_from: Verified | None
+) -> dict[str, Any]:
     """The last rank raises at step 3 while the others wait for it."""
     log(folder, 3)
     if _last():
@@ -49,7 +51,7 @@ def raise_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -
     raise AssertionError("not reached")
 
 
-def kill_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def kill_last(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """SIGKILL of the last rank while the others wait for it."""
     if _last():
         os.kill(os.getpid(), signal.SIGKILL)
@@ -57,7 +59,7 @@ def kill_last(config: Config, folder: JobFolder, resume_from: Path | None) -> di
     raise AssertionError("not reached")
 
 
-def exit_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def exit_on_last(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """The last rank leaves by sys.exit."""
     if _last():
         sys.exit(3)
@@ -65,7 +67,9 @@ def exit_on_last(config: Config, folder: JobFolder, resume_from: Path | None) ->
     raise AssertionError("not reached")
 
 
-def vanish_on_last(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def vanish_on_last(
+    config: Config, folder: JobFolder, resume_from: Verified | None
+) -> dict[str, Any]:
     """The last rank leaves without any exception."""
     if _last():
         os._exit(7)
@@ -73,20 +77,20 @@ def vanish_on_last(config: Config, folder: JobFolder, resume_from: Path | None) 
     raise AssertionError("not reached")
 
 
-def hang(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def hang(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """Every rank says that it runs, then sleeps."""
     (folder.path / f"running_{dist.get_rank()}").write_text(str(os.getpid()))
     time.sleep(300)
     raise AssertionError("not reached")
 
 
-def stubborn(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def stubborn(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """Like hang, and SIGTERM changes nothing."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return hang(config, folder, resume_from)
 
 
-def deaf(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def deaf(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """The last rank raises, the others sleep through SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     dist.barrier()
@@ -96,7 +100,7 @@ def deaf(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[st
     raise AssertionError("not reached")
 
 
-def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def preempt(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """Go on until a rank gets a signal, save, and end in order; once resumed, complete.
 
     The result counts the signals of the last rank.
@@ -123,7 +127,9 @@ def preempt(config: Config, folder: JobFolder, resume_from: Path | None) -> dict
     return {"status": "preempted", "step": 1, "signal": name, "signals": int(counted)}
 
 
-def fail_and_stay(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def fail_and_stay(
+    config: Config, folder: JobFolder, resume_from: Verified | None
+) -> dict[str, Any]:
     """The last rank raises, and every process is kept alive by a thread of its own."""
     threading.Thread(target=time.sleep, args=(300,)).start()
     if _last():
@@ -133,7 +139,7 @@ def fail_and_stay(config: Config, folder: JobFolder, resume_from: Path | None) -
 
 
 def fail_in_validation(
-    config: Config, folder: JobFolder, resume_from: Path | None
+    config: Config, folder: JobFolder, resume_from: Verified | None
 ) -> dict[str, Any]:
     """Real training, in which the last rank raises as it validates."""
     from hydratron.training.module import LanguageModule
@@ -148,7 +154,7 @@ def fail_in_validation(
 
 
 def lose_a_data_worker(
-    config: Config, folder: JobFolder, resume_from: Path | None
+    config: Config, folder: JobFolder, resume_from: Verified | None
 ) -> dict[str, Any]:
     """Real training, in which the last rank's data worker is killed after the first row."""
     from hydratron.training.train import train
@@ -164,7 +170,7 @@ def lose_a_data_worker(
     return train(config, folder, resume_from)
 
 
-def lose_a_rank(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def lose_a_rank(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """Real training, in which the last rank is killed after the first row."""
     from hydratron.training.train import train
 
@@ -189,7 +195,7 @@ def _last() -> bool:
     return dist.get_rank() == dist.get_world_size() - 1
 
 
-def stop_a_rank(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def stop_a_rank(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """Real training, in which the last rank is stopped after the first row."""
     from hydratron.training.train import train
 
@@ -205,7 +211,7 @@ def stop_a_rank(config: Config, folder: JobFolder, resume_from: Path | None) -> 
 
 
 def skip_a_collective(
-    config: Config, folder: JobFolder, resume_from: Path | None
+    config: Config, folder: JobFolder, resume_from: Verified | None
 ) -> dict[str, Any]:
     """Real training, in which the last rank sleeps where the others reduce, in step 3."""
     from hydratron.training.module import LanguageModule

@@ -29,6 +29,7 @@ from hydratron.checkpoint.manifest import (
     MANIFEST,
     METADATA,
     STATE,
+    Verified,
     config_text,
     fingerprint,
     flush,
@@ -99,15 +100,23 @@ def save(
 
 
 def load(
-    path: Path, participants: Mapping[str, Participant], optional: Collection[str] = ()
+    checkpoint: Path | Verified,
+    participants: Mapping[str, Participant],
+    optional: Collection[str] = (),
+    cast: bool = False,
 ) -> int:
     """Hand every participant what was saved of it, on all ranks, and return the step.
 
-    Those of `optional` may be missing on either side.  Raises HydratronError before anything is
-    changed when a file, a participant or a tensor is not what was written or is expected.
+    Those of `optional` may be missing on either side; with `cast` a tensor may have another type.
+    What is Verified is not hashed again.  Raises HydratronError before anything is changed when a
+    file, a participant or a tensor is not what was written or is expected.
     """
+    path = checkpoint.path if isinstance(checkpoint, Verified) else checkpoint
     with _together(path):
-        files = verify(path, dist.get_rank(), dist.get_world_size())
+        if isinstance(checkpoint, Verified):
+            files = checkpoint.files
+        else:
+            files = verify(path, dist.get_rank(), dist.get_world_size())
     with _together(path):
         step, plain = _read_state(path)
         for name in sorted((plain.keys() ^ participants.keys()) - set(optional)):
@@ -116,7 +125,7 @@ def load(
         reader = TrustedReader(path, files)
         tensors: dict[str, Tensor] = {}
         taken = {name: each for name, each in participants.items() if name in plain}
-        rooms = _rooms(path, taken, reader.saved())
+        rooms = _rooms(path, taken, reader.saved(), cast)
         for name, room in rooms.items():
             tensors |= {f"{name}/{key}": tensor for key, tensor in room.items()}
     with _together(path):
@@ -164,9 +173,12 @@ def _is_json(value: Any) -> bool:
 
 
 def _rooms(
-    path: Path, participants: Mapping[str, Participant], everything: Mapping[str, Saved]
+    path: Path, participants: Mapping[str, Participant], everything: Mapping[str, Saved], cast: bool
 ) -> dict[str, dict[str, Tensor]]:
-    """Per participant the tensors to fill, each of which the checkpoint has in shape and type."""
+    """Per participant the tensors to fill, each of which the checkpoint has in shape and type.
+
+    torch copies from one type to another without a word, which `cast` asks for.
+    """
     saved: dict[str, dict[str, Saved]] = {name: {} for name in participants}
     for full_name, of_it in everything.items():
         name, _, key = full_name.partition("/")
@@ -184,10 +196,10 @@ def _rooms(
         for key, tensor in room.items():
             if key not in saved[name]:
                 raise HydratronError(f"{path}: {name}/{key} was not saved")
-            if (tensor.shape, tensor.dtype) != saved[name][key]:
-                raise HydratronError(
-                    f"{path}: {name}/{key}: {_difference(saved[name][key], tensor)}"
-                )
+            there, floats = saved[name][key], tensor.is_floating_point()
+            cast_too = cast and floats and there.dtype.is_floating_point
+            if tensor.shape != there.shape or (tensor.dtype != there.dtype and not cast_too):
+                raise HydratronError(f"{path}: {name}/{key}: {_difference(there, tensor)}")
         rooms[name] = room
     return rooms
 
@@ -196,7 +208,7 @@ def _difference(there: Saved, here: Tensor) -> str:
     if there.shape != here.shape:
         return f"its shape is {list(there.shape)} in the checkpoint and {list(here.shape)} here"
     types = [str(dtype).removeprefix("torch.") for dtype in (there.dtype, here.dtype)]
-    return "a {} checkpoint does not load into {}".format(*types)
+    return "a {} checkpoint does not load into {}; checkpoint.cast=true takes it".format(*types)
 
 
 def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:

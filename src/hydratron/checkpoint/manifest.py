@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ from hydratron.hashing import file_sha256
 from hydratron.job import VALID_NAME
 
 STATE, MANIFEST, CONFIG, METADATA = "state.json", "manifest.json", "config.yaml", ".metadata"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A checkpoint of which every file was what the manifest says; `files` are their names."""
+
+    path: Path
+    files: Collection[str]
 
 
 def verify(path: Path, rank: int = 0, ranks: int = 1) -> Collection[str]:

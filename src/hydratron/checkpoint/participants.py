@@ -133,7 +133,10 @@ class OptimizerState:
             if name not in self.parameters:
                 raise HydratronError(f"{self.kind}: {key} of {name}, which is not in this model")
             parameter = self.parameters[name]
-            own = torch.zeros_like(self.places.own(name, parameter), dtype=dtype)
+            # An optimizer keeps what has the parameter's shape in its type, as torch would cast it.
+            own = torch.zeros_like(self.places.own(name, parameter))
+            if not dtype.is_floating_point:
+                own = own.to(dtype)
             whole = self.places.view(name, own, parameter)
             split = self._split(key, name, shape, whole)
             room[full_name] = whole if split else torch.zeros(shape, dtype=dtype)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from hydratron.cli.parser import Parser, path
+from hydratron.errors import HydratronError
 
 ABOUT = """\
 A model from one format to another.  INPUT says itself what it is:
@@ -20,8 +21,11 @@ A model from one format to another.  INPUT says itself what it is:
   hydratron convert outputs/demo/000_gpt_pico-single-s1234 exported --to huggingface
   hydratron convert minilm/ imported --to hydratron
   hydratron convert release/ imported --to hydratron --tokenizer gpt2:vocab/
+  hydratron convert outputs/job reshaped --to hydratron --parallel tp4
 
 OUTPUT appears when both sides have computed the same on real text, and not at all otherwise.
+With --parallel a checkpoint of hydratron's
+keeps all that it holds, optimizer included, in one file for each rank of that degree.
 Nothing of INPUT is executed.  What does not map is refused by its name.  Needs transformers:
 pip install 'hydratron[huggingface]'.
 """
@@ -31,6 +35,9 @@ a folder of Hugging Face's files (Megatron-LM's checkpoints have none)"""
 MODEL = """\
 what a checkpoint of Megatron-LM does not say: num_attention_heads=N,
 gelu=tanh|erf, layernorm.eps=E"""
+PARALLEL = """\
+rewrite a checkpoint of hydratron's for these degrees: tp4, tp2_dp2,
+single; any degree reads any checkpoint, this one faster"""
 FORMATS = ("huggingface", "hydratron")
 SIZE = re.compile(r"(\d+(?:\.\d+)?)(KB|MB|GB)")
 UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
@@ -47,6 +54,7 @@ def build_parser() -> Parser:
     add("output", type=path, metavar="OUTPUT", help="the folder to write; must not be there yet")
     add("--to", required=True, choices=FORMATS, help="the format of OUTPUT")
     add("--tokenizer", metavar="SPEC", help=TOKENIZERS)
+    add("--parallel", metavar="tpA", help=PARALLEL)
     add("--model", action="append", default=[], metavar="KEY=VALUE", help=MODEL)
     add(
         "--max-shard-size",
@@ -60,6 +68,8 @@ def build_parser() -> Parser:
 
 def run(argv: Sequence[str]) -> int:
     args = build_parser().parse_args(argv)
+    if args.parallel is not None:
+        return _reshape(args)
     from hydratron.interop.convert import convert
     from hydratron.interop.tokenizers import opened
 
@@ -77,6 +87,23 @@ def run(argv: Sequence[str]) -> int:
         told = ", ".join(done.missing)
         anew = "; init_from= draws them anew" if args.to == "hydratron" else ""
         print(f"without {told}, which {args.input} does not have{anew}")
+    sys.stdout.flush()
+    return 0
+
+
+def _reshape(args: argparse.Namespace) -> int:
+    """Of the other options only those that say what to read and write mean anything here."""
+    others = {"--to huggingface": args.to != "hydratron", "--tokenizer": args.tokenizer}
+    others["--model"] = args.model
+    if other := next((name for name, given in others.items() if given), None):
+        raise HydratronError(f"--parallel: does not go with {other}")
+    from hydratron.interop.reshape import reshape
+
+    done = reshape(args.input, args.output, args.parallel)
+    print(
+        f"{args.output}: {done.checkpoint} from {done.before} to {done.after}, {done.shards} files "
+        f"of together {done.bytes:,} bytes; read back, every bit as it was"
+    )
     sys.stdout.flush()
     return 0
 

@@ -49,7 +49,7 @@ def build_parser() -> Parser:
         "tokens from one window to the next\n(default: wikitext103 32, perplexity half a context)"
     )
     add("--stride", type=positive, metavar="N", help=stride)
-    add("--precision", choices=("fp32", "bf16"), help="(default: that of the training)")
+    add("--precision", choices=("fp32", "bf16", "fp16"), help="(default: that of the training)")
     add("--accelerator", choices=("auto", "cpu", "gpu"), help="(default: that of the training)")
     add("--threads", type=positive, default=0, metavar="N", help="CPU threads of a rank")
     add("--key", default="text", metavar="K", help="key or column of the text (default text)")

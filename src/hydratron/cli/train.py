@@ -103,9 +103,7 @@ def _say_what_stays(planned: Command) -> None:
     """What a resumed job does not take over of its parent, once."""
     from hydratron.config.resume import left_behind
 
-    configs = (job.config for job in planned.jobs if job.config.resume is not None)
-    left = next(filter(None, map(left_behind, configs)), [])
-    if left:
+    if left := left_behind(job.config for job in planned.jobs):
         complain(f"resume: the parent's {', '.join(left)} stay behind; name what is to come along")
 
 

@@ -42,6 +42,8 @@ def merge(composed: Config, named: Iterable[str]) -> Config:
         set_value(merged, key, value_of(composed, key))
     # A resumed run goes on; where its parent began, its parent's provenance says.
     merged.init_from = merged.init_checkpoint = None
+    # Asked for once, not for every run that goes on from this one.
+    merged.checkpoint.cast = False
     for key in named:
         if key != "resume":
             set_value(merged, key, value_of(composed, key))
@@ -53,12 +55,19 @@ def surroundings() -> list[str]:
     return [key for key in options() if key.startswith(OWN) or key == "data.cache_dir"]
 
 
-def left_behind(config: Config) -> list[str]:
-    """`KEY=VALUE` of the parent of a resuming job where the job has another one of its own."""
-    assert config.resume is not None
-    parent = load(config_file(Path(config.resume)))
-    old = {key: value_of(parent, key) for key in surroundings()}
-    return [f"{key}={old[key]}" for key in old if old[key] != value_of(config, key)]
+def left_behind(configs: Iterable[Config]) -> list[str]:
+    """`KEY=VALUE` of the parent of the first resuming job that has another one of its own."""
+    parents: dict[str, dict[str, Any]] = {}  # The jobs of a sweep mostly share one.
+    for config in configs:
+        if config.resume is None:
+            continue
+        if config.resume not in parents:
+            parent = load(config_file(Path(config.resume)))
+            parents[config.resume] = {key: value_of(parent, key) for key in surroundings()}
+        old = parents[config.resume]
+        if left := [f"{key}={old[key]}" for key in old if old[key] != value_of(config, key)]:
+            return left
+    return []
 
 
 def fixed_problems(config: Config) -> list[Problem]:

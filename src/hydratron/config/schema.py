@@ -133,6 +133,9 @@ class CheckpointConfig:
     every_n_steps: int = option(0, "optimizer steps between checkpoints; 0: none", minimum=0)
     at_end: bool = option(True, "save after the last step")
     keep: int = option(1, "newest checkpoints that are kept", minimum=1)
+    cast: bool = option(
+        False, "resume, init_from: take tensors of another type, rounded or widened to this run's"
+    )
 
 
 @dataclass

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hydratron.config.option import option
+
+
+@dataclass
+class LossScaleConfig:
+    """`trainer.loss_scale`: what losses are multiplied by in fp16; Megatron-LM's defaults."""
+
+    initial: float = option(
+        2.0**32, "of the first step in fp16; a resume in fp16 goes on with the checkpoint's",
+        above=0, maximum=2.0**64,
+    )  # fmt: skip
+    window: int = option(1000, "steps in a row without an overflow that double it", minimum=1)
+    hysteresis: int = option(
+        2, "overflows from which on each halves it; counted anew when it doubles", minimum=1
+    )
+    minimum: float = option(1.0, "the smallest; an overflow there ends the job", above=0)
+    max_skips: int = option(
+        50, "skipped steps in a row after which one more ends the job", minimum=0
+    )
 
 
 @dataclass
@@ -21,7 +39,8 @@ class TrainerConfig:
         minimum=1,
         per_degree=True,
     )
-    precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16"))
+    precision: str = option("fp32", "type of the computation", choices=("fp32", "bf16", "fp16"))
+    loss_scale: LossScaleConfig = field(default_factory=LossScaleConfig)
     matmul_precision: str = option(
         "highest",
         "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",

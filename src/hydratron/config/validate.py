@@ -174,6 +174,13 @@ def _schedule(config: Config) -> Iterator[Problem]:
         yield Problem("schedule.warmup_steps", schedule.warmup_steps, f"must be below {name} {end}")
 
 
+def _loss_scale(config: Config) -> Iterator[Problem]:
+    options = config.trainer.loss_scale
+    if options.minimum > options.initial:
+        expected = f"must be at most trainer.loss_scale.initial {options.initial:g}"
+        yield Problem("trainer.loss_scale.minimum", options.minimum, expected)
+
+
 def _rates(config: Config) -> Iterator[Problem]:
     if config.schedule.min_lr > config.optim.lr:
         expected = f"must be at most optim.lr {config.optim.lr}"
@@ -255,6 +262,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_BATCH, _batch),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
+    (("trainer.loss_scale.minimum", "trainer.loss_scale.initial"), _loss_scale),
     (("schedule.min_lr", "optim.lr"), _rates),
     ((), _resume),
     ((), init_problems),

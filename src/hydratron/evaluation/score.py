@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from hydratron.checkpoint.folder import load_weights
+from hydratron.checkpoint.manifest import Verified
 from hydratron.checkpoint.participants import ModelState
 from hydratron.config.schema import Config
 from hydratron.evaluation.exchange import Asked, read_asked, write_scores
@@ -30,7 +30,7 @@ from hydratron.training.precision import autocast
 EVERY = 0.5
 
 
-def score(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def score(config: Config, folder: JobFolder, resume_from: Verified | None) -> dict[str, Any]:
     """Score what `folder` asks on this rank of the open process group; rank 0 writes the scores.
 
     The replicas of `parallel.data_parallel_size` share the windows; the ranks of each share the

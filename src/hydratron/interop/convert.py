@@ -72,7 +72,8 @@ def convert(
     huggingface.transformers()  # Before minutes of work, not after.
     read = open_source(source, tokenizer, stated)
     if read.kind == to:
-        raise HydratronError(f"{source}: is {to}'s already")
+        hint = "; --parallel rewrites it for other degrees" if to == HYDRATRON else ""
+        raise HydratronError(f"{source}: is {to}'s already{hint}")
     if to == HUGGINGFACE:  # What does not map is said before anything is written.
         huggingface.class_of(foreign_options.family_of(read.model.options), read.model)
     worst = 0.0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from hydratron.checkpoint.choice import newest_whole, set_aside, strays, sweep
-from hydratron.checkpoint.manifest import read_manifest, verify
+from hydratron.checkpoint.manifest import Verified, read_manifest, verify
 from hydratron.config.schema import Config
 from hydratron.errors import HydratronError, JobError
 from hydratron.job import JobFolder, checkpoint_step, named_checkpoint, write_text
@@ -43,7 +44,7 @@ def candidates(config: Config, folder: JobFolder) -> list[Path]:
     return JobFolder(Path(config.resume)).checkpoints_newest_first()
 
 
-def choose(config: Config, folder: JobFolder) -> tuple[Path | None, list[str]]:
+def choose(config: Config, folder: JobFolder) -> tuple[Verified | None, list[str]]:
     """On all ranks: the newest of the candidates that is whole, and what was passed over.
 
     Every rank reads its share of the files.  In the job's own folder what is damaged loses its
@@ -55,11 +56,12 @@ def choose(config: Config, folder: JobFolder) -> tuple[Path | None, list[str]]:
     # The first rank's view: a shared file system may show others another.
     found: list[Any] = [candidates(config, folder) if rank == 0 else None]
     dist.broadcast_object_list(found)
+    names: dict[Path, Collection[str]] = {}
 
     def why_not(path: Path) -> str | None:
         reason = None
         try:
-            verify(path, rank, ranks)
+            names[path] = verify(path, rank, ranks)
         except (HydratronError, OSError) as error:
             reason = str(error)
         reasons: list[str | None] = [None] * ranks
@@ -75,7 +77,7 @@ def choose(config: Config, folder: JobFolder) -> tuple[Path | None, list[str]]:
                 break
             if path.parent == folder.checkpoints:
                 set_aside(path)
-    return start, passed
+    return None if start is None else Verified(start, tuple(names[start])), passed
 
 
 def keep_rows(folder: JobFolder, start: Path | None) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 import torch
 import torch.distributed as dist
 
+from hydratron.checkpoint.manifest import Verified
 from hydratron.config.load import load
 from hydratron.config.schema import Config
 from hydratron.errors import HydratronError, JobError
@@ -32,7 +33,7 @@ from hydratron.launch.ownership import owned
 from hydratron.launch.requeue import requeue
 from hydratron.launch.supervision import TRAIN, end_with_launcher, redirect_output
 
-Train: TypeAlias = Callable[[Config, JobFolder, Path | None], dict[str, Any]]
+Train: TypeAlias = Callable[[Config, JobFolder, Verified | None], dict[str, Any]]
 
 CLOSE_SECONDS = 5.0
 
@@ -87,7 +88,7 @@ def worker(
         if rank.rank == 0:
             folder.result.unlink(missing_ok=True)
             folder.failure.unlink(missing_ok=True)
-            keep_rows(folder, start)
+            keep_rows(folder, None if start is None else start.path)
             print(*(f"hydratron: {line}\n" for line in passed), sep="", end="", file=sys.stderr)
         # No rank may fail before the traces of an earlier attempt are gone.
         dist.barrier()

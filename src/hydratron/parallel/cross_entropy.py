@@ -139,8 +139,15 @@ class _LinearLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        gradients = (g if g is None else g * upstream.to(g.dtype) for g in ctx.saved_tensors)
+        gradients = (g if g is None else _times(g, upstream) for g in ctx.saved_tensors)
         return *gradients, *(None,) * 4
+
+
+def _times(gradient: Tensor, factor: Tensor) -> Tensor:
+    """In its own type; a loss scale may be more than fp16 can hold where the product is not."""
+    if gradient.dtype == torch.float16:
+        return (gradient.float() * factor).to(gradient.dtype)
+    return gradient * factor.to(gradient.dtype)
 
 
 def _accumulate(total: Tensor, gradient: Tensor, hidden: Tensor) -> None:

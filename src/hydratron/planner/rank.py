@@ -17,6 +17,7 @@ from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch
 from hydratron.training.build import build_network, parameter_table
+from hydratron.training.loss_scale import LossScale
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.step import Step, in_turn
@@ -54,6 +55,7 @@ class PlannedRank:
                 in_turn(batches, losses, clear)
             return self.nothing
 
+        scaled = precision == "fp16" and not self.masters
         step = Step(
             self.network,
             self.table,
@@ -64,6 +66,7 @@ class PlannedRank:
             schedule,
             # Nobody knows the numbers of a step without data.
             read=lambda numbers: [0.0] * len(numbers),
+            scale=LossScale(self.config.trainer.loss_scale) if scaled else None,
         )
         step([batch] * micro_batches, torch.ones(count, dtype=torch.float64), self.update)
 

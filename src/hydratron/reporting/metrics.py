@@ -63,6 +63,8 @@ METRICS = (
     Metric("train/spikes", "Spikes of the loss", "steps so far", panel=None),
     Metric("lr", "Learning rate", log=False),
     Metric("grad_norm", "Gradient norm", "before clipping"),
+    Metric("loss_scale", "Loss scale", "of fp16"),
+    Metric("skipped_steps", "Skipped steps", "overflows of fp16 so far", COUNT, None),
     Metric(
         *("perf/tokens_per_second", "Throughput", "tokens per second", COUNT, PERFORMANCE),
         *("tok/s", False),

@@ -26,7 +26,7 @@ from hydratron.parallel.sharding import ParamTable, full_shape, shard
 
 MODEL = "model"
 # What a training saves beside the model, which is not read.
-BESIDE = ("optimizer", "random", "trainer")
+BESIDE = ("optimizer", "random", "trainer", "loss_scale")
 POSITIONS = "position_embeddings"
 
 
@@ -82,11 +82,16 @@ def saved_weights(checkpoint: Path) -> dict[str, Saved]:
 
 
 def take(
-    checkpoint: Path, network: nn.Module, table: ParamTable, mesh: Mesh, vocab_size: int
+    checkpoint: Path,
+    network: nn.Module,
+    table: ParamTable,
+    mesh: Mesh,
+    vocab_size: int,
+    cast: bool = False,
 ) -> None:
     """Fill the network from the checkpoint, on all ranks; what is not there stays as it is."""
     taker = Taker(checkpoint, network, table, mesh, vocab_size)
-    checkpoints.load(checkpoint, {MODEL: taker}, optional=BESIDE)
+    checkpoints.load(checkpoint, {MODEL: taker}, optional=BESIDE, cast=cast)
 
 
 class Taker:

@@ -46,3 +46,10 @@ def loop_position(trainer: pl.Trainer, step: int) -> dict[str, Any]:
     progress["total"] = {"ready": step, "completed": step}
     state["epoch_loop.state_dict"]["_batches_that_stepped"] = step
     return state
+
+
+def count_step(trainer: pl.Trainer) -> None:
+    """Count a step without an update, as Lightning counts those of the optimizer."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    progress.increment_ready()
+    progress.increment_completed()

@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import Logger
 
 from hydratron.config.cost import flops_per_token
 from hydratron.config.rules import logging_interval
+from hydratron.training.loss_scale import LossScale
 from hydratron.training.loss_watch import LossWatch
 from hydratron.training.module import LanguageModule
 from hydratron.training.precision import TYPES
@@ -86,7 +87,8 @@ class MetricsLog(Callback):
     ) -> None:
         assert isinstance(pl_module, LanguageModule)
         options, step, result = pl_module.config.trainer, pl_module.number, pl_module.result
-        self.watch.see(step, result.loss, result.broken)
+        if not result.skipped:
+            self.watch.see(step, result.loss, result.broken)
         due = step % logging_interval(options) == 0 or step in (1, options.max_steps)
         if due or result.broken:
             self.write(pl_module, step, self._training_row(pl_module, step))
@@ -122,6 +124,7 @@ class MetricsLog(Callback):
             "train/spikes": self.watch.spikes,
             "lr": module.lr,
             "grad_norm": result.grad_norm,
+            **scaling(module.loss_scale),
             "perf/tokens_per_second": rate,
             "perf/mfu": rate * self._flops_per_token / self._peak,
             "perf/memory_bytes": memory_bytes(module.device),
@@ -135,6 +138,13 @@ class MetricsLog(Callback):
         self.last |= row
         if self.writer is not None:
             self.writer.write(row)
+
+
+def scaling(scale: LossScale) -> dict[str, float]:
+    """The loss scale for the next step, and the steps skipped so far; of fp16 alone."""
+    if not scale.used:
+        return {}
+    return {"loss_scale": scale.value, "skipped_steps": scale.skipped}
 
 
 def part_losses(parts: Sequence[str], losses: Sequence[float]) -> dict[str, float]:

@@ -31,6 +31,8 @@ from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
 from hydratron.training.initial import take
+from hydratron.training.internals import count_step
+from hydratron.training.loss_scale import LossScale
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
@@ -56,6 +58,8 @@ class LanguageModule(pl.LightningModule):
         self.initial = initial
         self.table = parameter_table(config)
         self.task = config.learning.task()
+        fp16 = config.trainer.precision == "fp16"
+        self.loss_scale = LossScale(config.trainer.loss_scale, used=fp16)
         self.start_step = self.number = 0
         self.order_ends = [config.samples]
         self.lr = 0.0
@@ -71,17 +75,21 @@ class LanguageModule(pl.LightningModule):
         return strategy
 
     def configure_model(self) -> None:
-        mesh, device = self.mesh_strategy.mesh, self.mesh_strategy.root_device
-        in_sequence = self.config.parallel.sequence_parallel
-        self.streams = RandomStreams(self.config.seed, device, mesh.tensor, mesh.data, in_sequence)
+        config, mesh, device = self.config, self.mesh_strategy.mesh, self.mesh_strategy.root_device
+        in_sequence = config.parallel.sequence_parallel
+        self.streams = RandomStreams(config.seed, device, mesh.tensor, mesh.data, in_sequence)
         vocab_size = self.corpus.vocab_size
         self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
         if self.initial is not None:
-            take(self.initial, self.network, self.table, mesh, vocab_size)
+            cast = config.checkpoint.cast
+            take(self.initial, self.network, self.table, mesh, vocab_size, cast)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
-        self.step = Step(self.network, self.table, self.task, mesh, clip, self.precision)
+        scale = self.loss_scale if self.loss_scale.used else None
+        self.step = Step(
+            self.network, self.table, self.task, mesh, clip, self.precision, scale=scale
+        )
 
     def configure_optimizers(self) -> Optimizer:
         group, wanted = self.mesh_strategy.mesh.data, self.config.parallel.distributed_optimizer
@@ -134,13 +142,19 @@ class LanguageModule(pl.LightningModule):
         optimizer = self.optimizers()
         assert not isinstance(optimizer, list)
         self.number = self.trainer.global_step + 1
-        self.lr = self.learning_rate(self.number)
+        # As Megatron-LM's, the schedule counts updates: a skipped step does not advance it.
+        self.lr = self.learning_rate(self.number - self.loss_scale.skipped)
         for group in optimizer.param_groups:
             group["lr"] = self.lr
         update = partial(self.rows.update, optimizer.step) if self.rows else optimizer.step
         self.result = self.step(*item, update, lambda: self.signals.asked is not None)
         if self.result.broken is not None and self.broken is None:
-            self.broken = broken(self.step, self.number, self.config.trainer.global_batch_size)
+            samples = self.config.trainer.global_batch_size
+            found = broken(self.step, self.number, samples, self.result)
+            if self.result.skipped:
+                count_step(self.trainer)
+            else:
+                self.broken = found
 
     def learning_rate(self, step: int) -> float:
         schedule = self.config.schedule

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def autocast(precision: str, device_type: str) -> Callable[[], AbstractContextManager[Any]]:

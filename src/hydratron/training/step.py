@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from hydratron.parallel.gradients import reduce_gradients, squared_norm
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch, Task
+from hydratron.training.loss_scale import LossScale
 
 # (micro-batches, losses of one, what to do before the first backward) -> summed losses [parts]
 Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
@@ -25,12 +26,15 @@ class StepResult:
     """What all ranks agree on after a step.
 
     `losses`: the parts of the mean loss over the global batch, nats; `grad_norm`: of the whole
-    gradient, before clipping; `stop`: some rank was asked to stop.
+    gradient, before clipping; `stop`: some rank was asked to stop; `skipped`: a number is not
+    finite, which fp16 forgives; `beyond`: why it does not any more.
     """
 
     losses: tuple[float, ...]
     grad_norm: float
     stop: bool = False
+    skipped: bool = False
+    beyond: str = ""
 
     @property
     def loss(self) -> float:
@@ -41,7 +45,7 @@ class StepResult:
         """Which number is not finite, so that the parameters were left as they are."""
         for name, value in (("loss", self.loss), ("gradient norm", self.grad_norm)):
             if not math.isfinite(value):
-                return f"the {name} is {value}"
+                return f"the {name} is {value}" + (f" ({self.beyond})" if self.beyond else "")
         return None
 
 
@@ -67,7 +71,8 @@ class Step:
     Losses and gradients are summed and divided by counts over the global batch; what is not finite
     on any rank is seen by all of them, before the update.  `largest_norm` 0 turns clipping off;
     `precision` makes the context of a forward pass; `schedule` runs the micro-batches; `read` takes
-    the numbers of the step off the device, all at once.  `own` are this rank's losses of the last.
+    the numbers of the step off the device, all at once; `scale` is fp16's.  `own` are this rank's
+    losses of the last step; `own_largest`, with a scale, the largest value of its gradients.
     """
 
     def __init__(
@@ -80,11 +85,13 @@ class Step:
         precision: Callable[[], AbstractContextManager[Any]],
         schedule: Schedule = in_turn,
         read: Callable[[Tensor], list[float]] = Tensor.tolist,
+        scale: LossScale | None = None,
     ) -> None:
         self.network, self.table, self.task, self.mesh = network, table, task, mesh
         self.largest_norm, self.precision = largest_norm, precision
-        self.schedule, self.read = schedule, read
+        self.schedule, self.read, self.scale = schedule, read, scale
         self.own: Tensor | None = None
+        self.own_largest: Tensor | None = None
 
     def __call__(
         self,
@@ -102,7 +109,8 @@ class Step:
 
         def losses_of(batch: Batch) -> Tensor:
             with self.precision():
-                return self.task.sums(self.network, batch) / counts
+                losses = self.task.sums(self.network, batch) / counts
+            return losses if self.scale is None else self.scale.apply(losses)
 
         losses = self.own = self.schedule(batches, losses_of, self.network.zero_grad)
         return self.finish(losses, update, stop)
@@ -112,7 +120,12 @@ class Step:
     ) -> StepResult:
         """Reduce the gradients, agree on what came out, clip and update; `losses` [parts]."""
         parameters = dict(self.network.named_parameters())
+        if self.scale is not None:  # Now, since a sum over replicas hides whose it was.
+            own = [p.grad for p in parameters.values() if p.grad is not None]
+            self.own_largest = torch.nn.utils.get_total_norm(own, math.inf)
         gradients = reduce_gradients(parameters, self.table, self.mesh)
+        if self.scale is not None:
+            self.scale.unscale(gradients.values())
         squared = squared_norm(gradients, self.table, self.mesh, losses.device)
         # What ranks hold alike counts on the first alone; elsewhere 0 times, and 0 * NaN is NaN.
         squared = squared * (self.mesh.data.rank == 0)
@@ -128,4 +141,8 @@ class Step:
             if self.largest_norm:
                 torch.nn.utils.clip_grads_with_norm_(parameters.values(), self.largest_norm, norm)
             update()
+        if self.scale is not None:
+            beyond = self.scale.see(math.isfinite(result.loss), math.isfinite(grad_norm))
+            skipped = result.broken is not None and beyond is None
+            result = replace(result, skipped=skipped, beyond=beyond or "")
         return result

@@ -16,6 +16,7 @@ import torch
 from torch.optim import Optimizer
 
 from hydratron.checkpoint import folder as checkpoints
+from hydratron.checkpoint.manifest import Verified
 from hydratron.checkpoint.participant import Participant
 from hydratron.checkpoint.participants import ModelState, OptimizerState, StreamState
 from hydratron.checkpoint.stateful import Stateful
@@ -34,7 +35,8 @@ class TensorParallelStrategy(OwnMeshStrategy):
 
     The process group is open before the Trainer is made, and is closed by whoever opened it.
     `sizes` are those of the mesh's axes, `table` says how the parameters of `module.network` are
-    split, and `texts` are the files that go into every checkpoint, by name.
+    split, and `texts` are the files that go into every checkpoint, by name.  `start` is what the
+    run goes on from, which need not be hashed twice, and `cast` whether that in other types.
     """
 
     def __init__(
@@ -44,10 +46,13 @@ class TensorParallelStrategy(OwnMeshStrategy):
         texts: Mapping[str, str],
         timeout: timedelta,
         share_memory: bool = False,
+        start: Path | Verified | None = None,
+        cast: bool = False,
     ) -> None:
         super().__init__(timeout=timeout)
         self.share_within = timeout.total_seconds() if share_memory else None
         self.sizes, self.table, self.texts = sizes, table, texts
+        self.start, self.cast = start, cast
 
     def make_mesh(self) -> Mesh:
         return build_mesh(self.sizes, self.root_device.type, self.share_within)
@@ -79,7 +84,13 @@ class TensorParallelStrategy(OwnMeshStrategy):
         Returns what Lightning, the module and the callbacks restore themselves.
         """
         rest = Rest({})
-        step = checkpoints.load(Path(checkpoint_path), self._participants(rest))
+        # Checkpoints from before there was fp16 have no loss scale.
+        checkpoint: Path | Verified = Path(checkpoint_path)
+        if isinstance(self.start, Verified) and self.start.path == checkpoint:
+            checkpoint = self.start
+        step = checkpoints.load(
+            checkpoint, self._participants(rest), optional=["loss_scale"], cast=self.cast
+        )
         assert self.lightning_module is not None
         loops = {"fit_loop": loop_position(self.lightning_module.trainer, step)}
         return rest.content | {"state_dict": {}, "global_step": step, "loops": loops}
@@ -96,6 +107,7 @@ class TensorParallelStrategy(OwnMeshStrategy):
             "model": ModelState(network, self.table, self.mesh),
             "optimizer": OptimizerState(network, optimizer, self.table, self.mesh, rows),
             "random": StreamState(streams, self.mesh),  # type: ignore[arg-type]
+            "loss_scale": module.loss_scale,  # type: ignore[dict-item,union-attr]
             "trainer": Stateful(rest),
         }
 

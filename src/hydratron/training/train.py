@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch.callbacks import Callback
 
+from hydratron.checkpoint.manifest import Verified
 from hydratron.config.load import to_yaml
 from hydratron.config.rules import validation_interval
 from hydratron.config.schema import Config
@@ -58,13 +59,14 @@ class Ending(Callback):
             trainer.should_stop = True
 
 
-def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[str, Any]:
+def train(config: Config, folder: JobFolder, resume_from: Path | Verified | None) -> dict[str, Any]:
     """Train on this rank of the open process group; every rank returns the same result.
 
     `config.data.prepared` must name the prepared tokens.  Checkpoints and metrics.jsonl go to
     `folder`; with `resume_from` the run goes on from that checkpoint, whose parallel degrees may
     have been others; without, it starts from the weights in `config.init_checkpoint`, if any.
     """
+    start = resume_from.path if isinstance(resume_from, Verified) else resume_from
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     # Our sampler starts where the checkpoint ends, which Lightning cannot know.
     warnings.filterwarnings("ignore", message=".*your dataloader is not resumable.*")
@@ -89,9 +91,9 @@ def train(config: Config, folder: JobFolder, resume_from: Path | None) -> dict[s
         callbacks = [signals, watchdog, metrics, ending, CheckpointEvery(folder, config, metrics)]
         if rule.layers_every_n_steps:
             callbacks.append(LayerWatch(metrics, rule.layers_every_n_steps))
-        trainer = _trainer(config, callbacks, _texts(config, module.corpus))
+        trainer = _trainer(config, callbacks, _texts(config, module.corpus), resume_from)
         with dead_workers_named():
-            trainer.fit(module, ckpt_path=resume_from)
+            trainer.fit(module, ckpt_path=start)
         status = "completed"
         if watch.diverged:
             status = "diverged"
@@ -120,7 +122,12 @@ def _texts(config: Config, corpus: Corpus) -> dict[str, str]:
     return found
 
 
-def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -> pl.Trainer:
+def _trainer(
+    config: Config,
+    callbacks: list[Callback],
+    texts: dict[str, str],
+    resume_from: Path | Verified | None,
+) -> pl.Trainer:
     parallel, options = config.parallel, config.trainer
     strategy = TensorParallelStrategy(
         sizes=parallel.axes,
@@ -128,6 +135,8 @@ def _trainer(config: Config, callbacks: list[Callback], texts: dict[str, str]) -
         texts=texts,
         timeout=timedelta(seconds=options.timeout_seconds),
         share_memory=parallel.transport == "auto" and config.launch.nodes == 1,
+        start=resume_from,
+        cast=config.checkpoint.cast,
     )
     return pl.Trainer(
         strategy=strategy,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -14,6 +15,7 @@ import torch
 from torch.optim import Adafactor
 
 from hydratron.checkpoint.folder import load, save
+from hydratron.checkpoint.manifest import Verified, verify
 from hydratron.checkpoint.participants import OptimizerState
 from hydratron.errors import HydratronError
 from tests.helpers.disk import full_disk
@@ -47,6 +49,7 @@ def run_all(rank: int, ranks: int, folder: Path) -> None:
     a_full_disk(folder / "full")
     flushing(folder / "flushing")
     loading(folder / "step_00000001")
+    types(folder / "step_00000001", folder / "types")
     optimizers(folder / "optimizer")
     versions(folder / "step_00000001")
 
@@ -117,6 +120,38 @@ def loading(path: Path) -> None:
     assert "new is in this run alone" in refused(
         load, path, {"mine": again, "other": Holder(), "new": Holder()}
     )
+
+
+def types(path: Path, mixed: Path) -> None:
+    """Another type is refused by names unless asked; what is verified is not hashed again."""
+    half = Holder(t=torch.zeros(2, dtype=torch.bfloat16))
+    assert load(path, {"mine": half, "other": Holder()}, cast=True) == 1
+    assert half.given["t"].tolist() == [1, 1]
+    number = Holder(t=torch.zeros(2, dtype=torch.int64))
+    message = refused(partial(load, cast=True), path, {"mine": number, "other": Holder()})
+    assert "mine/t: a float32 checkpoint does not load into int64" in message
+
+    verified = Verified(path, tuple(verify(path)))
+    with mock.patch("hydratron.checkpoint.manifest.file_sha256", side_effect=AssertionError):
+        assert load(verified, {"mine": Holder(t=torch.zeros(2)), "other": Holder()}) == 1
+        with pytest.raises(AssertionError):
+            load(path, {"mine": Holder(t=torch.zeros(2)), "other": Holder()})
+
+    # A state of the optimizer's in bf16, which torch itself would widen without a word.
+    run, again = Run(1, "momentum"), Run(1, "momentum")
+    run.step(5)
+    state = run.participants["optimizer"].state()
+    key = "momentum_buffer/rows"
+    save(mixed, {"optimizer": Holder(**(state | {key: state[key].bfloat16()}))}, 1, {})
+    participants = {"optimizer": again.participants["optimizer"]}
+    assert (
+        f"optimizer/{key}: a bfloat16 checkpoint does not load into float32; "
+        "checkpoint.cast=true takes it"
+    ) in refused(load, mixed, participants)
+    load(mixed, participants, cast=True)
+    buffer = again.participants["optimizer"].state()[key].to_local()
+    assert buffer.dtype == torch.float32
+    assert buffer.equal(state[key].to_local().bfloat16().float())
 
 
 def optimizers(path: Path) -> None:

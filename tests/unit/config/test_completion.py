@@ -33,7 +33,7 @@ WORDS = {"completion": lambda typed: ["bash", "fish", "zsh"], "reproduce": of_re
         ("hydratron train trainer.max_s", ["trainer.max_steps="]),
         (
             "hydratron train trainer.precision=",
-            ["trainer.precision=fp32", "trainer.precision=bf16"],
+            ["trainer.precision=fp32", "trainer.precision=bf16", "trainer.precision=fp16"],
         ),
         ("hydratron train trainer.precision=fp32,b", ["trainer.precision=fp32,bf16"]),
         ("hydratron train model.recompute=l", ["model.recompute=layer"]),

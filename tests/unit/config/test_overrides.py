@@ -84,7 +84,7 @@ def test_meant_overrides_pass(line: str) -> None:
         ("trainer.max_steps=0", "trainer.max_steps=0: must be at least 1"),
         ("model.recompute=maybe", "model.recompute=maybe: choices: none, attention, mlp, layer"),
         ("plan.full=maybe", "plan.full=maybe: true or false is expected"),
-        ("trainer.precision=fp8", "trainer.precision=fp8: choices: fp32, bf16"),
+        ("trainer.precision=fp8", "trainer.precision=fp8: choices: fp32, bf16, fp16"),
         ("optim.lr=nan", "optim.lr=nan: a number is expected"),
         ("optim.lr=interval(-1,1)", "optim.lr=-1.0: must be above 0"),
         ("seed=1,2,x", "seed=x: an integer is expected"),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -120,10 +121,13 @@ def test_a_strangers_parent_brings_its_training_alone(tmp_path: Path) -> None:
     assert (resumed.model.name, resumed.seed) == ("gpt_pico", 7)
     assert (resumed.logger.entity, resumed.logger.mode) == (None, "offline")
     assert (resumed.launch.rendezvous, resumed.data.cache_dir) == (None, "outputs/cache")
-    assert left_behind(resumed) == [
+    assert left_behind([resumed]) == [
         "data.cache_dir=/theirs", "logger.mode=online", "logger.entity=stranger",
         "launch.rendezvous=host.of.theirs:1",
     ]  # fmt: skip
+    with mock.patch("hydratron.config.resume.load", return_value=resumed) as read:
+        assert left_behind([resumed] * 3) == []
+    assert read.call_count == 1  # The jobs of a sweep have one parent.
     named = jobs([f"resume='{parent.path}'", "logger.entity=stranger"])[0].config
     assert named.logger.entity == "stranger"
 

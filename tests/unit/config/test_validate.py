@@ -65,7 +65,11 @@ def test_the_defaults_are_valid() -> None:
             "scores; mlp or layer",
         ),
         ({"model__dropout": 1.0}, "model.dropout=1.0: must be at least 0 and at most 0.99"),
-        ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16"),
+        (
+            {"trainer__loss_scale__initial": 2.0, "trainer__loss_scale__minimum": 4.0},
+            "trainer.loss_scale.minimum=4.0: must be at most trainer.loss_scale.initial 2",
+        ),
+        ({"trainer__precision": "fp8"}, "trainer.precision=fp8: choices: fp32, bf16, fp16"),
         (
             {"model__layernorm__placement": "mid"},
             "model.layernorm.placement=mid: choices: pre, post, deepnorm, sandwich",

@@ -133,6 +133,13 @@ def test_half_precision_holds_what_the_paper_held(paper: JobPlan) -> None:
     assert paper.state_bytes == pytest.approx(16 * paper.step.parameters, rel=1e-5)
 
 
+def test_fp16_takes_the_bytes_of_bf16() -> None:
+    bf16, fp16 = (plan_job(small_job(trainer__precision=name)) for name in ("bf16", "fp16"))
+    assert fp16.step.collectives == bf16.step.collectives
+    assert fp16.peak == bf16.peak
+    assert fp16.state_bytes == bf16.state_bytes
+
+
 def test_bert_is_near_the_published_formula() -> None:
     options: dict[str, Any] = {
         "model__architecture": "bert", "model__num_layers": 24, "model__hidden_size": 1024,
