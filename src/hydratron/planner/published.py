@@ -62,7 +62,8 @@ class Published:
 def sample(plan: PlanRow, seconds: float = math.nan, overlapped: bool = False) -> Sample:
     """Of a plan's row with its degrees (`planner.row`, `reproduce.collect`)."""
     keys = ("tensor_model_parallel_size", "data_parallel_size")
-    parallel = ParallelConfig(*(int(plan[f"parallel.{key}"]) for key in keys))
+    tp, dp = (int(plan[f"parallel.{key}"]) for key in keys)
+    parallel = ParallelConfig(tp, dp)
     terms = Terms(**{term: float(plan[f"plan/{term}"]) for term in TERMS})
     return Sample(terms, parallel, seconds, overlapped)
 

@@ -35,7 +35,8 @@ def test_a_choice_is_its_degrees(choice: str, degrees: tuple[int, ...], name: st
     found = sizes(choice)
     assert found is not None
     assert tuple(found.values()) == degrees
-    parallel = ParallelConfig(*found.values())
+    tp, dp, pp = found.values()
+    parallel = ParallelConfig(tp, dp, pp)
     assert (parallel.label, label(*degrees)) == (name, name)
     assert parallel.world_size == degrees[0] * degrees[1] * degrees[2]
 
