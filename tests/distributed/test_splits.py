@@ -45,7 +45,8 @@ CHOSEN = [Cell("gpt", "post", 2, 2, True, True, 10), Cell("bert", "pre", 2, 1, T
 
 def cells() -> list[Any]:
     found = [pytest.param(cell, id=str(cell)) for cell in CHOSEN]
-    for ways in product(("gpt", "bert"), ("pre", "post"), (1, 2), (1, 2), *[(False, True)] * 2):
+    degrees, either = (1, 2), (False, True)
+    for ways in product(("gpt", "bert"), ("pre", "post"), degrees, degrees, either, either):
         cell = Cell(*ways)
         # Without either they are other tests'; where there is nothing to split they are the same.
         split = (cell.tp > 1 or not cell.sequence) and (cell.dp > 1 or not cell.zero)
@@ -56,12 +57,11 @@ def cells() -> list[Any]:
 
 def trained(rank: int, world_size: int, config: Config, folder: Path) -> dict[str, Tensor]:
     """The whole gradients of the first step, before they are clipped; the rest is in `folder`."""
-    from hydratron.training import step
+    from hydratron.parallel.gradients import squared_norm
     from hydratron.training.train import train
 
     os.environ.update(one_host(rank, world_size))
     seen: dict[str, Tensor] = {}
-    plain = step.squared_norm
 
     def watched(gradients: dict[str, Tensor], table: ParamTable, mesh: Mesh, *more: Any) -> Tensor:
         if not seen:
@@ -69,9 +69,9 @@ def trained(rank: int, world_size: int, config: Config, folder: Path) -> dict[st
                 dim = table[name].shard_dim
                 parts = mesh.tensor.all_gather(gradient.clone())
                 seen[name] = unshard(parts, dim if mesh.tensor.size > 1 else None)
-        return plain(gradients, table, mesh, *more)
+        return squared_norm(gradients, table, mesh, *more)
 
-    with patch.object(step, "squared_norm", watched):
+    with patch("hydratron.training.step.squared_norm", watched):
         train(config, JobFolder(folder), None)
     return seen
 
