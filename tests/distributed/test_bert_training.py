@@ -13,12 +13,9 @@ import pytest
 from hydratron.config.load import from_dict
 from hydratron.data.corpus import open_corpus
 from hydratron.data.samples.assemble import bert_samples, validation_samples
-from tests.helpers.prepared import prepared_folder, synthetic_prepared
+from tests.helpers.prepared import sentences_prepared, synthetic_prepared
 from tests.helpers.training import Rows, run, series
 
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-VOCABULARY = {name: i for i, name in enumerate((*SPECIAL, *(f"w{i}" for i in range(55))))}
-WORDPIECE = json.dumps({"model": {"type": "WordPiece", "vocab": VOCABULARY}})
 BERT: dict[str, Any] = {
     "model__architecture": "bert",
     "model__seq_length": 32,
@@ -31,22 +28,7 @@ LOSSES = ("train/mlm_loss", "train/sop_loss", "grad_norm", "val/mlm_loss", "val/
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sentences of different lengths that count upwards, so that both losses can be learnt."""
-    random = np.random.default_rng(0)
-
-    def document() -> list[list[int]]:
-        at = int(random.integers(20))
-        sentences = []
-        for length in random.integers(2, 12, size=int(random.integers(2, 8))):
-            sentences.append([5 + (at + i) % 55 for i in range(int(length))])
-            at += int(length)
-        return sentences
-
-    splits = {
-        name: [document() for _ in range(n)] for name, n in (("train", 90), ("validation", 30))
-    }
-    path = tmp_path_factory.mktemp("data") / "sentences"
-    return prepared_folder(path, splits, 60, level="sentence", tokenizer=WORDPIECE)
+    return sentences_prepared(tmp_path_factory.mktemp("data") / "sentences")
 
 
 def assert_same(rows: Rows, expected: Rows) -> None:

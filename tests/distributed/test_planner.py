@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -77,6 +78,13 @@ def with_lightnings_own(calls: list[Collective]) -> list[Collective]:
     return [*calls, Collective(UPDATE, "", "broadcast", axis, size, 8)]
 
 
+# Recomputation, micro-batches, and whether the sequence or the optimizer's state is split.
+CASES = [
+    *product(("none", "layer"), (4, 2), (False,)),
+    ("none", 4, True), ("layer", 2, True), ("mlp", 4, True),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(("tp", "dp"), [(2, 1), (1, 2)], ids=["tp2", "dp2"])
 def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> None:
     data = synthetic_prepared(tmp_path / "data", VOCAB)
@@ -92,9 +100,10 @@ def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> 
             trainer__peak_flops=1e12,
             trainer__val_every_n_steps=100,
             checkpoint__at_end=False,
+            parallel__sequence_parallel=split and tp > 1,
+            parallel__distributed_optimizer=split and dp > 1,
         )
-        for recompute in ("none", "layer")
-        for micro in (4, 2)
+        for recompute, micro, split in CASES
     ]
     folders = [tmp_path / str(number) for number in range(len(configs))]
     for folder in folders:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,10 @@ import numpy.typing as npt
 
 from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter, hashes, token_dtype
 from hydratron.data.manifest import TOKENIZER, DatasetEntry, Manifest, write_manifest
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+VOCABULARY = {name: i for i, name in enumerate((*SPECIAL, *(f"w{i}" for i in range(55))))}
+WORDPIECE = json.dumps({"model": {"type": "WordPiece", "vocab": VOCABULARY}})
 
 Document = Sequence[Sequence[int] | npt.NDArray[np.int64]]
 """The sequences of one document."""
@@ -31,6 +36,24 @@ def synthetic_prepared(path: Path, vocab_size: int, tokens: int = 6000) -> Path:
             ids.append(used[state])
         splits[name] = [[document] for document in np.array_split(np.array(ids), 10)]
     return prepared_folder(path, splits, vocab_size)
+
+
+def sentences_prepared(path: Path) -> Path:
+    """Sentences of different lengths that count upwards, so that BERT can learn both losses."""
+    random = np.random.default_rng(0)
+
+    def document() -> list[list[int]]:
+        at = int(random.integers(20))
+        sentences = []
+        for length in random.integers(2, 12, size=int(random.integers(2, 8))):
+            sentences.append([5 + (at + i) % 55 for i in range(int(length))])
+            at += int(length)
+        return sentences
+
+    splits = {
+        name: [document() for _ in range(n)] for name, n in (("train", 90), ("validation", 30))
+    }
+    return prepared_folder(path, splits, 60, level="sentence", tokenizer=WORDPIECE)
 
 
 def prepared_folder(

@@ -43,6 +43,26 @@ def test_a_layer_keeps_what_the_formula_says(tp: int) -> None:
     assert kept_per_layer(config) == pytest.approx(expected, rel=0.01)
 
 
+def test_a_share_of_the_sequence_is_a_share_of_all_that_a_layer_keeps() -> None:
+    """s b h (34 + 5 a s / h) / t, and 10 of it whole without (same source, Table 2)."""
+    config = half_job(8, model__attention="manual", parallel__sequence_parallel=True)
+    expected = S * B * H * (34 + 5 * 16 * S / H) / 8
+    assert kept_per_layer(config) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_replica_holds_the_optimizers_state_of_its_rows(half: bool) -> None:
+    """8 / dp bytes a parameter of Adam's; of the paper's numbers 12 / dp, with fp32 masters."""
+    for replicas in (1, 4):
+        config = small_job(1, replicas, parallel__distributed_optimizer=True)
+        found = dry_run(config, 60, num_layers=2, micro_batches=1, half=half)
+        held = max(found.peaks.values(), key=lambda peak: peak.total())
+        share = found.parameters / replicas
+        # Besides, a count of steps for each parameter.
+        assert held["optimizer"] == pytest.approx(8 * share, rel=0.01)
+        assert held["masters"] == (pytest.approx(4 * share, rel=0.01) if half else 0)
+
+
 def test_fused_attention_keeps_no_scores() -> None:
     assert kept_per_layer(half_job(1)) == pytest.approx(S * B * H * 34, rel=0.01)
 
