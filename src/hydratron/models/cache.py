@@ -23,13 +23,8 @@ class KeysAndValues:
         self._kept: tuple[Tensor, Tensor] | None = None
 
     def extended(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep k and v of new tokens, each [b, a / t, s, d]; returns all so far [b, a / t, c, d].
-
-        Raises ValueError where there is no room.
-        """
+        """Keep k and v of new tokens, [b, a / t, s, d]; returns all so far, [b, a / t, c, d]."""
         first, last = self.length, self.length + k.shape[2]
-        if last > self.most:
-            raise ValueError(f"{last} tokens, but the cache has room for {self.most}")
         if self._kept is None:
             b, heads, _, d = k.shape
             self._kept = k.new_empty(b, heads, self.most, d), v.new_empty(b, heads, self.most, d)
@@ -44,6 +39,7 @@ class KeyValueCache:
     """The keys and values of all layers, by the layer's name; `most` is at most seq_length."""
 
     def __init__(self, most: int) -> None:
+        self.most = most
         self._layers: defaultdict[str, KeysAndValues] = defaultdict(lambda: KeysAndValues(most))
 
     def __getitem__(self, layer: str) -> KeysAndValues:
@@ -53,6 +49,13 @@ class KeyValueCache:
     def length(self) -> int:
         """Tokens that have gone through all layers."""
         return min((layer.length for layer in self._layers.values()), default=0)
+
+    def place_for(self, new: int) -> int:
+        """The position of the first of so many new tokens; ValueError where there is no room."""
+        last = self.length + new
+        if last > self.most:
+            raise ValueError(f"{last} tokens, but the cache has room for {self.most}")
+        return self.length
 
 
 def seen_by_new(new: int, so_far: int, device: torch.device) -> Tensor | None:

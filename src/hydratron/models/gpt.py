@@ -24,7 +24,7 @@ class GPTModel(LanguageModel):
 
         With a `cache` they are of tokens that go on from those it has, and which it then has too.
         """
-        first = 0 if cache is None else cache.length
+        first = 0 if cache is None else cache.place_for(tokens.shape[1])
         return self.encode(self.embed(tokens, first), cache=cache)
 
     def logits(self, tokens: Tensor) -> Tensor:
