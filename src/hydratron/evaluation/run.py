@@ -88,7 +88,7 @@ def plan(command: Command, tell: Callable[[str], None]) -> list[Planned]:
         own = -(-len(material.windows) // config.parallel.data_parallel_size)
         trainer = dataclasses.replace(config.trainer, max_steps=max(1, -(-own // batch)))
         config = dataclasses.replace(config, trainer=trainer)
-        place = place_of(checkpoint, command.task, material, config)
+        place = place_of(checkpoint, command.task, material.protocol, material.sha256, config)
         planned.append(Planned(checkpoint, config, material, batch, place))
     accelerators.check(each.config for each in planned)
     for note in notes:
