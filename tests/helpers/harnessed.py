@@ -11,8 +11,8 @@ dataset_path: json
 dataset_kwargs: {{data_files: {{test: {file}}}}}
 output_type: loglikelihood
 test_split: test
-doc_to_text: "{{{{text.split(' ')[:-1]|join(' ')}}}}"
-doc_to_target: "{{{{' '+text.split(' ')[-1]}}}}"
+doc_to_text: !function counted.before
+doc_to_target: !function counted.word
 metric_list:
   - {{metric: perplexity, aggregation: perplexity, higher_is_better: false}}
   - {{metric: acc, aggregation: mean, higher_is_better: true}}
@@ -34,8 +34,15 @@ metric_list:
   - metric: bits_per_byte
 metadata: {{version: 2.0}}
 """
+# LAMBADA's two are templates in the harness, which compiles one anew for every passage.
 COUNTED = """\
 from lm_eval.tasks.wikitext.preprocess_wikitext import process_results, wikitext_detokenizer
+
+def before(doc):
+    return " ".join(doc["text"].split(" ")[:-1])
+
+def word(doc):
+    return " " + doc["text"].split(" ")[-1]
 """
 ANSWERS = """\
 task: {name}

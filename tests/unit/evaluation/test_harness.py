@@ -14,11 +14,10 @@ from hydratron.evaluation.harness import Asked, evaluated, opened
 from hydratron.evaluation.sampling import Sampling
 from hydratron.evaluation.windows import Windows
 from tests.helpers.harnessed import LAMBADA, WIKITEXT, write_page, write_task
-from tests.unit.evaluation.test_tasks import gpt2, shared
+from tests.unit.evaluation.conftest import shared
 
 pytest.importorskip("lm_eval", reason="needs the extra [harness]")
 pytestmark = pytest.mark.filterwarnings("ignore")
-__all__ = ["gpt2"]
 CONTEXT = 1024
 
 
