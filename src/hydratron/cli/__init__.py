@@ -22,6 +22,7 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 and BERT, on a laptop, a GPU 
   convert      to Hugging Face, and from it          hydratron convert JOB OUT --to huggingface
   plan         memory, traffic and time of a job     hydratron plan model=gpt2_8.3b parallel=tp8
   evaluate     score trained models on a text       hydratron evaluate JOB --task lambada ...
+  generate     go on with a text                    hydratron generate JOB --prompt "We the"
   report       page and table of trained jobs        hydratron report outputs/demo
   reproduce    a figure of the paper, judged         hydratron reproduce fig6 --profile small
   completion   tab completion for your shell         eval "$(hydratron completion bash)"
@@ -30,7 +31,8 @@ Rerun the Megatron-LM paper: tensor-parallel GPT-2 and BERT, on a laptop, a GPU 
 """
 # Each is a module of this package with a function `run`.
 VERBS = (
-    "prepare", "train", "convert", "plan", "evaluate", "report", "reproduce", "completion",
+    "prepare", "train", "convert", "plan", "evaluate", "generate", "report", "reproduce",
+    "completion",
 )  # fmt: skip
 
 

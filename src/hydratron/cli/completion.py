@@ -30,6 +30,7 @@ def run(argv: Sequence[str]) -> int:
             "completion": lambda typed: sorted(SCRIPTS),
             "convert": of_convert,
             "evaluate": of_evaluate,
+            "generate": of_generate,
             "reproduce": of_reproduce,
         }
         print("\n".join(complete(args.line, _flags(), words)))
@@ -59,6 +60,15 @@ def of_evaluate(typed: Sequence[str]) -> list[str]:
     from hydratron.config.degrees import USUAL
 
     return [*{"--task": (*TASKS,), "--parallel": USUAL}.get(typed[-1] if typed else "", ())]
+
+
+def of_generate(typed: Sequence[str]) -> list[str]:
+    """The degrees of one replica after --parallel; else files, which the shell knows."""
+    from hydratron.config.degrees import USUAL
+
+    return (
+        [degree for degree in USUAL if "dp" not in degree] if typed[-1:] == ["--parallel"] else []
+    )
 
 
 def of_reproduce(typed: Sequence[str]) -> list[str]:

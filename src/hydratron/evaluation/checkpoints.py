@@ -18,6 +18,7 @@ from hydratron.checkpoint.folder import (
     text_of,
 )
 from hydratron.checkpoint.trust import TrustedReader
+from hydratron.config.huggingface import is_huggingface
 from hydratron.config.load import read
 from hydratron.config.schema import Config
 from hydratron.data.manifest import TOKENIZER
@@ -61,6 +62,9 @@ def find(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
         if is_checkpoint(path):
             found.setdefault(path.resolve(), path)
             continue
+        if is_huggingface(path):
+            first = f"hydratron convert {path} OUTPUT --to hydratron"
+            _refuse(path, f"is a folder of Hugging Face's; first: {first}")
         jobs = [path] if JobFolder(path).config.is_file() else _jobs(path)
         if not jobs:
             _refuse(path, "neither a checkpoint, nor a job folder, nor a folder of jobs")
@@ -92,7 +96,7 @@ def opened(path: Path, tokenizer: Tokenizer | None = None) -> Opened:
         _refuse(path, f"its configuration cannot be read: {' '.join(str(error).split())}")
     if config.model.architecture != "gpt":
         what = config.model.architecture
-        _refuse(path, f"is a {what}; these tasks are for models that tell the next token (gpt)")
+        _refuse(path, f"is a {what}; only a model that tells the next token, a gpt, can do this")
     if tokenizer is None:
         if TOKENIZER not in files:
             _refuse(path, f"has no {TOKENIZER}; name one with --tokenizer")

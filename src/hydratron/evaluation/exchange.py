@@ -56,5 +56,10 @@ def write_scores(folder: JobFolder, scores: np.ndarray) -> None:
 
 
 def read_scores(folder: JobFolder) -> Scores:
-    losses, all_right, last_right = np.load(folder.path / SCORES).T
+    return scores_of(np.load(folder.path / SCORES))
+
+
+def scores_of(columns: np.ndarray) -> Scores:
+    """From [w, 3]."""
+    losses, all_right, last_right = columns.T
     return Scores(losses, all_right > 0, last_right > 0)

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from hydratron.errors import DataError, Problem
 from hydratron.hashing import file_sha256
 
+DATA = "--data"
 # The whole files of the tasks.  WikiText-2 and WikiText-103 have the same test articles and count
 # of words; the former has more of them as <unk>: perplexities on the two are not the same.
 KNOWN = {
@@ -29,23 +30,23 @@ def known_as(task: str, sha256: str) -> str:
     return name if of == task else ""
 
 
-def read_text(path: Path) -> tuple[str, str]:
-    """Text and sha256 of a UTF-8 file that has some; DataError for any other."""
+def read_text(path: Path, option: str = DATA) -> tuple[str, str]:
+    """Text and sha256 of a UTF-8 file that has some; DataError, of the `option`, for any other."""
     try:
         content = path.read_bytes()
         text = content.decode("utf-8")
     except OSError as error:
-        refuse(path, f"cannot be read: {error.strerror}")
+        refuse(path, f"cannot be read: {error.strerror}", option)
     except UnicodeDecodeError as error:
-        refuse(path, f"is not UTF-8 text: byte {error.start}")
+        refuse(path, f"is not UTF-8 text: byte {error.start}", option)
     if not text.strip():
-        refuse(path, "is empty")
+        refuse(path, "is empty", option)
     return text, file_sha256(path)
 
 
-def read_lines(path: Path, key: str) -> tuple[list[str], str]:
+def read_lines(path: Path, key: str, option: str = DATA) -> tuple[list[str], str]:
     """The texts under `key` of the lines of a .jsonl, and the file's sha256."""
-    text, sha256 = read_text(path)
+    text, sha256 = read_text(path, option)
     found = []
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -53,14 +54,15 @@ def read_lines(path: Path, key: str) -> tuple[list[str], str]:
         try:
             row: Any = json.loads(line)
         except ValueError:
-            refuse(path, f"line {number}: is not JSON; expected lines like {{{key!r}: ...}}")
+            expected = f"is not JSON; expected lines like {{{key!r}: ...}}"
+            refuse(path, f"line {number}: {expected}", option)
         value = row.get(key) if isinstance(row, dict) else None
         if not isinstance(value, str):
-            refuse(path, f"line {number}: has no text under {key!r}")
+            refuse(path, f"line {number}: has no text under {key!r}", option)
         found.append(value)
     return found, sha256
 
 
-def refuse(path: Path, expected: str) -> NoReturn:
-    """The one line for a file that cannot be evaluated on."""
-    raise DataError([Problem("--data", path, expected)])
+def refuse(path: Path, expected: str, option: str = DATA) -> NoReturn:
+    """The one line for a file that cannot be evaluated on, or whatever `option` names it for."""
+    raise DataError([Problem(option, path, expected)])

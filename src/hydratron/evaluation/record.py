@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from hydratron.launch.provenance import code, hardware, versions
 FORMAT = 1
 
 
-def place_of(checkpoint: Opened, task: str, material: Material, config: Config) -> Path:
-    """The folder of this evaluation beside the checkpoint.
+def place_of(
+    checkpoint: Opened, task: str, protocol: Mapping[str, Any], sha256: str, config: Config
+) -> Path:
+    """The folder of this evaluation beside the checkpoint; `sha256` is of what is scored.
 
     Its name has a hash of all that decides the metrics, so that another file, protocol or
     precision never takes its place; degrees and batch are not among it.
@@ -26,8 +29,8 @@ def place_of(checkpoint: Opened, task: str, material: Material, config: Config) 
         "checkpoint": checkpoint.sha256,
         "tokenizer": checkpoint.tokenizer.sha256,
         "task": task,
-        "protocol": dict(material.protocol),
-        "data": material.sha256,
+        "protocol": dict(protocol),
+        "data": sha256,
         "precision": config.trainer.precision,
     }
     name = f"{checkpoint.path.name}-{task}-{json_sha256(decides)[:8]}"
@@ -50,7 +53,7 @@ def content_of(
     config: Config,
     batch: int,
     metrics: dict[str, float],
-    seconds: dict[str, float],
+    seconds: Mapping[str, float],
 ) -> dict[str, Any]:
     """All that evaluation.json holds."""
     counts = dict(material.counts)
@@ -67,6 +70,15 @@ def content_of(
         "file": material.file,
         "sha256": material.sha256,
         "notes": material.notes,
+        **circumstances(checkpoint, config, batch, seconds),
+    }
+
+
+def circumstances(
+    checkpoint: Opened, config: Config, batch: int, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """What every record says beside what was scored: the model, the machine, the code."""
+    return {
         "checkpoint": {
             "name": checkpoint.path.name,
             "step": checkpoint.step,

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydratron.config import degrees
 from hydratron.config.load import dump
 from hydratron.config.schema import Config
-from hydratron.config.validate import validate
-from hydratron.data.preparer.command import open_tokenizer
-from hydratron.errors import DataError, HydratronError, JobError, Problem
-from hydratron.evaluation.checkpoints import Opened, evaluation_config, find, opened
+from hydratron.errors import DataError, JobError, Problem
+from hydratron.evaluation.checkpoints import Opened, find, opened
 from hydratron.evaluation.contract import Material, Request
 from hydratron.evaluation.exchange import Asked, read_scores, write_asked
 from hydratron.evaluation.record import content_of, place_of, read_record
+from hydratron.evaluation.running import Running
 from hydratron.evaluation.table import TASKS
 from hydratron.job import JobFolder, read_json, write_json
 from hydratron.launch import accelerators, forkserver
@@ -31,23 +29,18 @@ SCORE = "hydratron.evaluation.score:score"
 POSITIONS = 8192
 
 
-@dataclass(frozen=True)
-class Command:
+@dataclass(frozen=True, kw_only=True)
+class Command(Running):
     """What the command line asks; None is the checkpoint's own, or the task's usual."""
 
     checkpoints: Sequence[Path]
     task: str
     data: Path
-    parallel: str = degrees.SINGLE
     batch: int | None = None
     context: int | None = None
     stride: int | None = None
-    precision: str | None = None
-    accelerator: str | None = None
-    threads: int = 0
     key: str = "text"
     megatron_words: bool = False
-    tokenizer: str | None = None
     again: bool = False
 
 
@@ -79,17 +72,12 @@ class Done:
 def plan(command: Command, tell: Callable[[str], None]) -> list[Planned]:
     """All evaluations of the command; HydratronError where anything is wrong with any of them."""
     found, notes = find(command.checkpoints)
-    tokenizer = None
-    if command.tokenizer is not None:
-        tokenizer = open_tokenizer(command.tokenizer, None)
-        if tokenizer is None:
-            expected = "gpt2:PATH, or the path of a tokenizer.json"
-            raise DataError([Problem("--tokenizer", command.tokenizer, expected)])
+    tokenizer = command.named_tokenizer()
     read: dict[tuple[Any, ...], Material] = {}
     planned = []
     for path in found:
         checkpoint = opened(path, tokenizer)
-        config = _config(command, checkpoint)
+        config = command.config(checkpoint)
         request = _request(command, checkpoint)
         # The jobs of a sweep mostly share a tokenizer.
         known = checkpoint.tokenizer.sha256, checkpoint.tokenizer.eod, request
@@ -100,7 +88,7 @@ def plan(command: Command, tell: Callable[[str], None]) -> list[Planned]:
         own = -(-len(material.windows) // config.parallel.data_parallel_size)
         trainer = dataclasses.replace(config.trainer, max_steps=max(1, -(-own // batch)))
         config = dataclasses.replace(config, trainer=trainer)
-        place = place_of(checkpoint, command.task, material, config)
+        place = place_of(checkpoint, command.task, material.protocol, material.sha256, config)
         planned.append(Planned(checkpoint, config, material, batch, place))
     accelerators.check(each.config for each in planned)
     for note in notes:
@@ -143,26 +131,6 @@ def _evaluated(task: str, planned: Planned, position: Position) -> dict[str, Any
         return content_of(
             checkpoint, task, material, planned.config, planned.batch, metrics, seconds
         )
-
-
-def _config(command: Command, checkpoint: Opened) -> Config:
-    if (wrong := degrees.problem(command.parallel)) is not None:
-        raise DataError([Problem("--parallel", command.parallel, wrong)])
-    sizes = degrees.sizes(command.parallel)
-    assert sizes is not None
-    config = evaluation_config(checkpoint.config, sizes, command.threads)
-    trainer = dataclasses.replace(
-        config.trainer,
-        precision=command.precision or config.trainer.precision,
-        accelerator=command.accelerator or config.trainer.accelerator,
-    )
-    config = dataclasses.replace(config, trainer=trainer)
-    try:
-        validate(config)
-    except HydratronError as error:
-        first = str(error).splitlines()[0]
-        raise HydratronError(f"{checkpoint.path}: {first}") from None
-    return config
 
 
 def _request(command: Command, checkpoint: Opened) -> Request:

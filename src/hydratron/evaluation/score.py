@@ -12,18 +12,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from hydratron.checkpoint.folder import load_weights
 from hydratron.checkpoint.manifest import Verified
-from hydratron.checkpoint.participants import ModelState
 from hydratron.config.schema import Config
 from hydratron.evaluation.exchange import Asked, read_asked, write_scores
+from hydratron.evaluation.loading import loaded
 from hydratron.evaluation.windows import Batch, batches
 from hydratron.job import JobFolder
 from hydratron.models.language import LanguageModel
-from hydratron.parallel.mesh import build_mesh
-from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.scoring import vocab_parallel_target_scores
-from hydratron.training.build import build_network, parameter_table
 from hydratron.training.precision import autocast
 
 # Seconds between rows that tell how far it is.
@@ -37,14 +33,7 @@ def score(config: Config, folder: JobFolder, resume_from: Verified | None) -> di
     model, and have the same scores.
     """
     asked = read_asked(folder)
-    torch.set_float32_matmul_precision(config.trainer.matmul_precision)
-    on_gpu = dist.get_backend() == "nccl"
-    device = torch.device("cuda", torch.cuda.current_device()) if on_gpu else torch.device("cpu")
-    within = config.trainer.timeout_seconds if config.parallel.transport == "auto" else None
-    mesh = build_mesh(config.parallel.axes, device.type, within)
-    streams = RandomStreams(config.seed, device, mesh.tensor, mesh.data)
-    network = build_network(config, asked.vocab_size, mesh, streams, device).eval()
-    load_weights(asked.checkpoint, ModelState(network, parameter_table(config), mesh))
+    network, mesh, device = loaded(config, asked.checkpoint, asked.vocab_size)
     own = batches(asked.windows, asked.batch, mesh.data.rank, mesh.data.size)
     telling = folder if dist.get_rank() == 0 else None
     with torch.inference_mode(), autocast(config.trainer.precision, device.type)():

@@ -26,7 +26,8 @@ from hydratron.checkpoint.participant import Saved
 from hydratron.checkpoint.participants import view
 from hydratron.checkpoint.trust import TrustedReader
 from hydratron.config import degrees, load
-from hydratron.config.schema import Config, ParallelConfig
+from hydratron.config.parallel import ParallelConfig
+from hydratron.config.schema import Config
 from hydratron.config.validate import problems
 from hydratron.data.folders import replacing
 from hydratron.errors import DataError, HydratronError, JobError, Problem
@@ -71,7 +72,8 @@ def reshape(source: Path, output: Path, parallel: str) -> Outcome:
         expected = "a job folder or checkpoint of hydratron; any degree starts from others as it is"
         raise DataError([Problem("--parallel", source, expected)])
     before = own.config_of(checkpoint)
-    after = replace(before, parallel=replace(before.parallel, **(degrees.sizes(parallel) or {})))
+    sizes: Mapping[str, Any] = degrees.sizes(parallel) or {}
+    after = replace(before, parallel=replace(before.parallel, **sizes))
     _check(after)
     output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as building:

@@ -27,10 +27,16 @@ TERMINATE_SECONDS = 2.0
 INTERRUPT_SECONDS = 30.0
 
 
-def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: str = TRAIN) -> None:
+def launch(
+    config: Config,
+    folder: JobFolder,
+    poll: Callable[[], None],
+    train: str = TRAIN,
+    every: float = POLL_SECONDS,
+) -> None:
     """Run all ranks of the job in `folder` and return when none is left.
 
-    `poll` is called a few times a second.  What became of the job is in result.json or
+    `poll` is called each `every` seconds.  What became of the job is in result.json or
     failure.json.  An exception in this process (Ctrl-C, SIGTERM) ends the ranks before it leaves.
     """
     check()
@@ -48,7 +54,7 @@ def launch(config: Config, folder: JobFolder, poll: Callable[[], None], train: s
                     meeting = Meeting(port, listener if rank == 0 else None)
                     own = environment | one_host(rank, world_size)
                     ranks.append(_start(rank, (folder.path, rank, own, meeting, train), preload))
-            _supervise(ranks, folder, poll, killed)
+            _supervise(ranks, folder, poll, killed, every)
         except BaseException:
             _end(ranks, INTERRUPT_SECONDS)
             raise
@@ -67,11 +73,15 @@ def _start(rank: int, arguments: tuple[object, ...], preload: Sequence[str]) -> 
 
 
 def _supervise(
-    ranks: Sequence[BaseProcess], folder: JobFolder, poll: Callable[[], None], killed: int
+    ranks: Sequence[BaseProcess],
+    folder: JobFolder,
+    poll: Callable[[], None],
+    killed: int,
+    every: float,
 ) -> None:
     living = dict(enumerate(ranks))
     while living:
-        wait([process.sentinel for process in living.values()], POLL_SECONDS)
+        wait([process.sentinel for process in living.values()], every)
         poll()
         codes = {rank: process.exitcode for rank, process in living.items()}
         failed = {rank: code for rank, code in codes.items() if code}

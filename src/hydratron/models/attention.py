@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hydratron.models.cache import KeysAndValues, seen_by_new
 from hydratron.models.shape import Shape
 from hydratron.parallel.layers import ColumnParallelLinear, Device, RowParallelLinear
 from hydratron.parallel.random import RandomStreams
@@ -40,17 +41,30 @@ class SelfAttention(nn.Module):
         self.query_key_value = ColumnParallelLinear(h, 3 * h, region, device)
         self.dense = RowParallelLinear(h, h, region, device)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """`mask` [b, 1, 1, s], bool: which tokens may be seen by all others; not with `causal`."""
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, cache: KeysAndValues | None = None
+    ) -> Tensor:
+        """`mask` [b, 1, 1, s], bool: which tokens may be seen by all others; not with `causal`.
+
+        `cache` holds the tokens before x and takes those of x; with `causal` alone.
+        """
         qkv = self.query_key_value(x)  # [b, s, 3 h / t]
         b, s, _ = qkv.shape
         qkv = qkv.view(b, s, self.heads, 3, self.head_dim)
         q, k, v = qkv.permute(3, 0, 2, 1, 4)  # each [b, a / t, s, d]
-        again = self.recompute and torch.is_grad_enabled()
-        attend = partial(self.streams.recompute, self._attend) if again else self._attend
-        context = attend(q, k, v, mask)  # [b, a / t, s, d]
+        if cache is None:
+            again = self.recompute and torch.is_grad_enabled()
+            attend = partial(self.streams.recompute, self._attend) if again else self._attend
+            context = attend(q, k, v, mask)  # [b, a / t, s, d]
+        else:
+            context = self._attend_to_cached(q, k, v, cache)
         context = context.transpose(1, 2).reshape(b, s, self.heads * self.head_dim)
         return F.dropout(self.dense(context), self.dropout, self.training)
+
+    def _attend_to_cached(self, q: Tensor, k: Tensor, v: Tensor, cache: KeysAndValues) -> Tensor:
+        k, v = cache.extended(k, v)  # [b, a / t, c, d]
+        attend = F.scaled_dot_product_attention if self.fused else materialised_attention
+        return attend(q, k, v, attn_mask=seen_by_new(q.shape[2], k.shape[2], q.device))
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         attend = F.scaled_dot_product_attention if self.fused else materialised_attention

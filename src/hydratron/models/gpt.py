@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from hydratron.models.cache import KeyValueCache
 from hydratron.models.language import LanguageModel, trunk_parameters
 from hydratron.models.shape import Shape
 from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
@@ -18,9 +19,13 @@ class GPTModel(LanguageModel):
 
     causal = True
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Hidden states [b, s, h] after the last layer, equal on all ranks of the replica."""
-        return self.encode(self.embed(tokens))
+    def forward(self, tokens: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """Hidden states [b, s, h] after the last layer, equal on all ranks of the replica.
+
+        With a `cache` they are of tokens that go on from those it has, and which it then has too.
+        """
+        first = 0 if cache is None else cache.place_for(tokens.shape[1])
+        return self.encode(self.embed(tokens, first), cache=cache)
 
     def logits(self, tokens: Tensor) -> Tensor:
         """Whole logits [b, s, V], gathered on every rank: for evaluation, not for training."""

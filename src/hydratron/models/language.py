@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hydratron.models.cache import KeyValueCache
 from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
 from hydratron.models.shape import Shape
@@ -68,14 +69,16 @@ class LanguageModel(nn.Module):
     def add_head(self, device: Device) -> None:
         """What a network adds to the trunk, where its parts are here; GPT adds nothing."""
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """Words and positions, [b, s] -> [b, s, h]."""
+    def embed(self, tokens: Tensor, first: int = 0) -> Tensor:
+        """Words and positions, [b, s] -> [b, s, h]; `first` is the position of the first token."""
         words: Tensor = self.word_embeddings(tokens)
-        return words + self.position_embeddings[: tokens.shape[1]]
+        return words + self.position_embeddings[first : first + tokens.shape[1]]
 
-    def encode(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def encode(
+        self, x: Tensor, mask: Tensor | None = None, cache: KeyValueCache | None = None
+    ) -> Tensor:
         """Embedded tokens -> hidden states after the last layer, [b, s, h], equal on all ranks."""
-        return self.end(self.through(self.begin(x), mask))
+        return self.end(self.through(self.begin(x), mask, cache))
 
     def begin(self, x: Tensor) -> Tensor:
         """From the embedding to what flows between the layers.
@@ -87,11 +90,16 @@ class LanguageModel(nn.Module):
         normed: Tensor = self.embedding_norm(dropped)
         return normed
 
-    def through(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """The layers that are here."""
+    def through(
+        self, x: Tensor, mask: Tensor | None = None, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """The layers that are here; `cache` has what they computed of the tokens before x."""
         recompute = self.shape.recompute == "layer" and torch.is_grad_enabled()
-        for layer in self.layers.values():
+        for name, layer in self.layers.items():
             masked = partial(layer, mask=mask)
+            if cache is not None:  # A layer that is computed twice would keep its tokens twice.
+                x = masked(x, cache=cache[name])
+                continue
             x = self.streams.recompute(masked, x) if recompute else masked(x)
         return x
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hydratron.models.attention import SelfAttention
+from hydratron.models.cache import KeysAndValues
 from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
 from hydratron.models.shape import Shape
@@ -36,8 +37,12 @@ class Residual(nn.Module):
         for name in self.norm_names:
             self.add_module(name, NORMS[shape.norm](shape.hidden_size, shape.norm_eps, device))
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, cache: KeysAndValues | None = None
+    ) -> Tensor:
         sublayer = self.sublayer if mask is None else partial(self.sublayer, mask=mask)
+        if cache is not None:
+            sublayer = partial(sublayer, cache=cache)
         norms = [getattr(self, name) for name in self.norm_names]
         return self.place(x, sublayer, self.scale, *norms)
 
@@ -80,6 +85,8 @@ class TransformerLayer(nn.Module):
         self.attention = Residual(attention, shape, device)
         self.mlp = Residual(MLP(shape, region, streams, device), shape, device)
 
-    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        x = self.attention(x, mask)
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, cache: KeysAndValues | None = None
+    ) -> Tensor:
+        x = self.attention(x, mask, cache)
         return self.mlp(x)

@@ -60,6 +60,10 @@ def evaluation_notes(runs: Sequence[Run]) -> list[str]:
         what = "official" if record.get("official") else "not the task's whole file"
         what = "" if record["task"] == "perplexity" else f", {what}"
         notes[record["task"]] = f"{record['task']}: scored on {record.get('file')}{what}"
+        if harness := record["protocol"].get("harness"):
+            some = record["protocol"].get("limit")
+            what = f", the first {some} documents of each task" if some else ""
+            notes[record["task"]] = f"{record['task']}: scored by {harness}{what}"
     return [notes[task] for task in sorted(notes)]
 
 

@@ -104,6 +104,17 @@ def metric(name: str) -> Metric:
     return ROWS.get(kind) or Metric(kind, title, panel=OTHER if kind == name else LAYERS)
 
 
+def by_harness(name: str) -> Metric | None:
+    """The row of a metric of lm-eval's, `eval/lm-eval-TASK/NAME`, whose names are the harness's."""
+    _, _, rest = name.partition("eval/lm-eval-")
+    task, _, kind = rest.partition("/")
+    if not kind:
+        return None
+    share = kind.split("/")[-1].startswith(("acc", "exact_match"))
+    title = f"{task} {kind}".replace("/", " ")
+    return Metric(name, title, "lm-eval", SHARE if share else DECIMAL, None, f"{task}\n{kind}")
+
+
 def metrics(names: Iterable[str]) -> list[Metric]:
     """The metrics among logged keys, each once, in the order of the rows; then those without."""
     found = {row.name: row for row in map(metric, dict.fromkeys(names))}

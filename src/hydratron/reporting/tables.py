@@ -9,7 +9,7 @@ import pandas as pd
 from hydratron.reporting.crossing import default_target, tokens_to_loss
 from hydratron.reporting.differences import varying
 from hydratron.reporting.formats import cell
-from hydratron.reporting.metrics import METRICS, OTHER, RANKED, Metric, metrics, rank
+from hydratron.reporting.metrics import METRICS, OTHER, RANKED, Metric, by_harness, metrics, rank
 from hydratron.reporting.records import Run
 
 NOT_REACHED = "not reached"
@@ -22,7 +22,9 @@ def by_validation_loss(runs: Sequence[Run]) -> list[Run]:
 
 def outcomes(runs: Sequence[Run]) -> list[Metric]:
     """The metrics with a column in tables of runs, as far as any of these has a value of it."""
-    return [m for m in METRICS if m.column and any(run.final(m.name) is not None for run in runs)]
+    known = [m for m in METRICS if m.column and any(run.final(m.name) is not None for run in runs)]
+    scored = dict.fromkeys(key for run in runs for key in sorted(run.evaluated))
+    return [*known, *(row for row in map(by_harness, scored) if row is not None)]
 
 
 def results(runs: Sequence[Run]) -> list[Metric]:

@@ -6,27 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from hydratron.data.tokenizer import Tokenizer, open_gpt2
+from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import DataError
 from hydratron.evaluation.contract import Request
 from hydratron.evaluation.detokenize import detokenize
 from hydratron.evaluation.table import TASKS
-
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
-
-
-@pytest.fixture(scope="module")
-def gpt2() -> Tokenizer:
-    folder = SHARED / "vocab" / "gpt2"
-    if not folder.is_dir():
-        pytest.skip(f"needs GPT-2's vocabulary in {folder}")
-    return open_gpt2(str(folder))
-
-
-def shared(name: str) -> Path:
-    if not (SHARED / "eval" / name).is_file():
-        pytest.skip(f"needs {name} in {SHARED / 'eval'}")
-    return SHARED / "eval" / name
+from tests.unit.evaluation.conftest import shared
 
 
 def test_the_detokenizer_makes_prose() -> None:
