@@ -143,6 +143,10 @@ def read_artifact(folder: Path) -> Artifact:
 def _profile(file: Path, name: str, entry: dict[str, Any]) -> Profile:
     _check(file, name, entry, {"about", "stages"}, {"judged", "gpus", "paths"})
     stages = tuple(_stage(file, name, stage) for stage in entry["stages"])
+    for place, stage in enumerate(stages):
+        if stage.of and stage.of not in {before.name for before in stages[:place]}:
+            problem = Problem(f"{file}: {name}.of", stage.of, "a stage before it")
+            raise ConfigError([problem])
     return Profile(
         name,
         " ".join(entry["about"].split()),
