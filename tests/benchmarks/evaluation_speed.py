@@ -33,7 +33,7 @@ from hydratron.parallel.mesh import build_mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.training.build import build_network, parameter_table
 
-SIZES, ROUNDS = (1, 8, 64), 3
+SIZES, ROUNDS = (1, 4, 8, 16, 64), 3
 PLAIN = "one at a time, all logits"
 
 

@@ -75,6 +75,9 @@ def test_mistakes_are_one_line_and_leave_nothing(
     bert = checkpointed_bert(tmp_path / "bert")
     foreign = prepared_folder(tmp_path / "tokens", {"text_document": [[[1, 2, 3]]]}, 400)
     broken = checkpoint_without_tokenizer(sweep, tmp_path)
+    torn, theirs = torn_checkpoint(sweep, tmp_path), tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "config.json").write_text('{"model_type": "gpt2"}')
     before = sorted(sweep.rglob("*"))
     wrong: list[tuple[Sequence[object], str]] = [
         ([tmp_path / "no", "wikitext103", wiki], "no such folder"),
@@ -82,6 +85,8 @@ def test_mistakes_are_one_line_and_leave_nothing(
         ([sweep / "002_none", "wikitext103", wiki], "has no checkpoint"),
         ([bert, "lambada", sweep / "lambada.jsonl"], "is a bert"),
         ([broken, "wikitext103", wiki], "missing or changed"),
+        ([torn, "wikitext103", wiki], ".distcp: missing or changed"),
+        ([theirs, "wikitext103", wiki], "is a folder of Hugging Face's; hydratron convert"),
         ([job, "lambada", wiki], "is not LAMBADA's file"),
         ([job, "wikitext103", tmp_path / "none"], "No such file"),
         ([job, "perplexity", wiki], "is not a .txt"),
@@ -108,6 +113,14 @@ def checkpoint_without_tokenizer(sweep: Path, folder: Path) -> Path:
     copy = folder / "step_00000020"
     shutil.copytree(sweep / "001_two" / "checkpoints" / "step_00000020", copy)
     (copy / "tokenizer.json").unlink()
+    return copy
+
+
+def torn_checkpoint(sweep: Path, folder: Path) -> Path:
+    copy = folder / "torn" / "step_00000020"
+    shutil.copytree(sweep / "001_two" / "checkpoints" / "step_00000020", copy)
+    shard = next(copy.glob("*.distcp"))
+    shard.write_bytes(shard.read_bytes()[:-9])
     return copy
 
 

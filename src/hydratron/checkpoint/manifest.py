@@ -68,13 +68,21 @@ def read_manifest(path: Path) -> dict[str, Any]:
     return dict(files)
 
 
+def check_sizes(path: Path) -> None:
+    """HydratronError unless all files of the manifest are there in their sizes."""
+    for name, expected in read_manifest(path).items():
+        file, size = path / name, expected.get("bytes") if isinstance(expected, dict) else None
+        if not file.is_file() or file.stat().st_size != size:
+            raise HydratronError(f"{file}: missing or changed since the checkpoint was written")
+
+
 def has_its_files(path: Path) -> bool:
     """Whether all files of the manifest are there in their sizes: what can be told in no time."""
     try:
-        files = read_manifest(path)
-        return all((path / n).stat().st_size == files[n]["bytes"] for n in files)
-    except (HydratronError, OSError, KeyError, TypeError):
+        check_sizes(path)
+    except (HydratronError, OSError):
         return False
+    return True
 
 
 def check(file: Path, expected: Any) -> None:

@@ -96,8 +96,9 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
     """`9 jobs, about 62 minutes`, or what is left of them."""
     from hydratron.reproduce.stages import unfinished
 
-    jobs, left = sum(len(stage.jobs) for stage in planned), len(unfinished(planned))
-    text = f"{jobs} jobs" if left == jobs else f"{left} of {jobs} jobs left"
+    jobs, left = sum(stage.count for stage in planned), len(unfinished(planned))
+    what = "jobs and evaluations" if any(stage.scored for stage in planned) else "jobs"
+    text = f"{jobs} {what}" if left == jobs else f"{left} of {jobs} {what} left"
     minutes = [stage.minutes for stage in planned]
     known = [m for m in minutes if m is not None]
     if len(known) < len(minutes):
@@ -108,8 +109,8 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
 def _run_jobs(
     artifact: Artifact, profile: Profile, planned: Sequence[PlannedStage], at_once: int
 ) -> int:
-    from hydratron.cli import plan, train
-    from hydratron.reproduce.catalog import PLAN, TRAIN
+    from hydratron.cli import evaluate, plan, train
+    from hydratron.reproduce.catalog import EVALUATE, PLAN, TRAIN
     from hydratron.reproduce.stages import lacking, run_stages
 
     print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
@@ -119,7 +120,7 @@ def _run_jobs(
             print("\n".join(sweep.command() for sweep in stage.sweeps))
         complain(f"profile {profile.name} cannot run here, it needs {' and '.join(missing)}")
         return 1
-    verbs = {TRAIN: train.run, PLAN: plan.run}
+    verbs = {TRAIN: train.run, PLAN: plan.run, EVALUATE: evaluate.run}
     launcher = LAUNCHER.format(at_once).split() if at_once > 1 else []
     code = run_stages(planned, verbs, _stops, launcher)
     if code:
@@ -177,10 +178,12 @@ def _conclude(
     source = None
     if planned is not None:
         from hydratron.reporting.records import read_run
+        from hydratron.reproduce.scores import with_scores
 
         jobs = [job for stage in planned for job in stage.jobs]
+        tasks = [one for stage in planned for one in stage.scored]
         command = f"hydratron reproduce {artifact.name} --profile {profile.name}"
-        source = Source([read_run(job) for job in jobs], command)
+        source = Source(with_scores(map(read_run, jobs), tasks), command)
     analysis = publish(artifact, profile, source)
     write_pages(folder, known)
     show(analysis, artifact.results(profile.name))

@@ -17,6 +17,7 @@ from hydratron.checkpoint.folder import (
     manifest_files,
     text_of,
 )
+from hydratron.checkpoint.manifest import check_sizes
 from hydratron.checkpoint.trust import TrustedReader
 from hydratron.config.huggingface import is_huggingface
 from hydratron.config.load import read
@@ -66,6 +67,9 @@ def find(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
             first = f"hydratron convert {path} OUTPUT --to hydratron"
             _refuse(path, f"is a folder of Hugging Face's; first: {first}")
         jobs = [path] if JobFolder(path).config.is_file() else _jobs(path)
+        if not jobs and is_huggingface(path):
+            expected = "is a folder of Hugging Face's; hydratron convert makes a job folder of it"
+            _refuse(path, f"{expected}, by --to hydratron")
         if not jobs:
             _refuse(path, "neither a checkpoint, nor a job folder, nor a folder of jobs")
         newest = {job: JobFolder(job).newest_checkpoint() for job in jobs}
@@ -89,6 +93,7 @@ def opened(path: Path, tokenizer: Tokenizer | None = None) -> Opened:
     `tokenizer` stands for the one in the checkpoint.  Raises HydratronError.
     """
     files = manifest_files(path)
+    check_sizes(path)  # The hashes are for the ranks, which read the files.
     try:
         config = read(config_text(path), path / CONFIG)
         step = int(json.loads(text_of(path, STATE))["step"])

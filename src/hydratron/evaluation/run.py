@@ -26,7 +26,7 @@ from hydratron.launch.progress import Display, Position, cause
 
 SCORE = "hydratron.evaluation.score:score"
 # Positions of one forward pass where the user does not say how many windows.
-POSITIONS = 8192
+POSITIONS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from hydratron.evaluation.exchange import Asked, read_asked, write_scores
 from hydratron.evaluation.loading import loaded
 from hydratron.evaluation.windows import Batch, batches
 from hydratron.job import JobFolder
+from hydratron.models.chosen import hidden_at
 from hydratron.models.language import LanguageModel
 from hydratron.parallel.scoring import vocab_parallel_target_scores
 from hydratron.training.precision import autocast
@@ -55,12 +56,21 @@ def window_scores(network: LanguageModel, asked: Asked, todo: Iterator[Batch]) -
 
 
 def batch_scores(network: LanguageModel, vocab_size: int, batch: Batch) -> Tensor:
-    """[b, 3] fp64 on the CPU of one batch; logits exist for its scored positions alone."""
+    """[b, 3] fp64 on the CPU of one batch.
+
+    The last layer and the logits are computed for its scored positions alone, [b, m] of them,
+    where a window of fewer than m is filled up with others.
+    """
     device = network.word_embeddings.weight.device
-    hidden = network(torch.from_numpy(batch.tokens).to(device))
-    rows, columns = torch.from_numpy(batch.rows), torch.from_numpy(batch.columns)
+    counts = np.bincount(batch.rows, minlength=len(batch.numbers))
+    order = np.arange(len(batch.rows)) - (np.cumsum(counts) - counts)[batch.rows]
+    positions = np.zeros((len(counts), counts.max()), dtype=np.int64)
+    positions[batch.rows, order] = batch.columns
+    tokens, at = (torch.from_numpy(a).to(device) for a in (batch.tokens, positions))
+    hidden = hidden_at(network, tokens, at)
+    rows, places = torch.from_numpy(batch.rows), torch.from_numpy(order)
     scores = vocab_parallel_target_scores(
-        hidden[rows.to(device), columns.to(device)],
+        hidden[rows.to(device), places.to(device)],
         network.word_embeddings.weight,
         torch.from_numpy(batch.targets).to(device),
         network.group,
@@ -68,7 +78,7 @@ def batch_scores(network: LanguageModel, vocab_size: int, batch: Batch) -> Tenso
         network.shape.loss_chunk_tokens,
     )
     losses, right = scores.losses.double().cpu(), scores.right.double().cpu()
-    ends = torch.from_numpy(np.flatnonzero(np.diff(batch.rows, append=len(batch.numbers))))
+    ends = torch.from_numpy(np.cumsum(counts) - 1)
     found = torch.zeros(len(batch.numbers), 3, dtype=torch.float64)
     found[:, 0].index_add_(0, rows, losses)
     found[:, 1].index_add_(0, rows, 1.0 - right)

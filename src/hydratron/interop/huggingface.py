@@ -27,6 +27,9 @@ from hydratron.job import VALID_NAME, read_json, write_json
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
+# A vocabulary may be padded by fewer rows than these, or than a tenth of it: 50,257 to 51,200 is
+# padding, 1,024 rows are not a tokenizer's of 300 entries.
+PADDING = 128
 SHARD_BYTES = 5 * 10**9
 EXTRA = "pip install 'hydratron[huggingface]'"
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
@@ -72,6 +75,10 @@ def read(folder: Path, tokenizer: Tokenizer | None = None) -> tuple[Model, Forei
         raise HydratronError(f"{folder}: {str(error).splitlines()[0]}") from None
     model = Model(foreign.model, tensors, tokenizer)
     check(str(folder), model)
+    rows, entries = foreign.vocab_size, tokenizer.vocab_size
+    if rows - entries >= max(PADDING, entries / 10):
+        said = f"a vocabulary of {rows} rows, but its tokenizer has {entries} entries"
+        raise HydratronError(f"{folder}: {said}")
     finite(str(folder), tensors)
     return model, foreign
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hydratron.models.gelu import GELU
 from hydratron.models.language import LanguageModel, trunk_parameters
 from hydratron.models.norms import NORMS
 from hydratron.models.shape import Shape
-from hydratron.models.transformer import GELU
 from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
 from hydratron.parallel.layers import ColumnParallelLinear, Device
 from hydratron.parallel.regions import ALONE

@@ -13,15 +13,13 @@ from torch.nn import functional as F
 
 from hydratron.models.attention import SelfAttention
 from hydratron.models.cache import KeysAndValues
+from hydratron.models.gelu import GELU, gelu
 from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
 from hydratron.models.shape import Shape
 from hydratron.parallel.layers import ColumnParallelLinear, Device, RowParallelLinear
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.regions import Region
-
-# The values of `model.gelu` as torch calls them.
-GELU = {"tanh": "tanh", "erf": "none"}
 
 
 class Residual(nn.Module):
@@ -43,8 +41,11 @@ class Residual(nn.Module):
         sublayer = self.sublayer if mask is None else partial(self.sublayer, mask=mask)
         if cache is not None:
             sublayer = partial(sublayer, cache=cache)
-        norms = [getattr(self, name) for name in self.norm_names]
-        return self.place(x, sublayer, self.scale, *norms)
+        return self.place(x, sublayer, self.scale, *self.norms)
+
+    @property
+    def norms(self) -> list[nn.Module]:
+        return [getattr(self, name) for name in self.norm_names]
 
 
 class MLP(nn.Module):
@@ -69,7 +70,7 @@ class MLP(nn.Module):
         return F.dropout(y, self.dropout, self.training)
 
     def _sum(self, x: Tensor) -> Tensor:
-        y = F.gelu(self.dense_h_to_4h(x), approximate=self.approximate)  # [b, s, f / t]
+        y = gelu(self.dense_h_to_4h(x), self.approximate)  # [b, s, f / t]
         z: Tensor = self.dense_4h_to_h(y)
         return z
 

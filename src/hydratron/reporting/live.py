@@ -11,8 +11,7 @@ from pathlib import Path
 from hydratron.job import JobFolder, write_text
 from hydratron.reporting import ReportPaths
 from hydratron.reporting.dashboard import page, title_of
-from hydratron.reporting.evaluations import compared
-from hydratron.reporting.records import UNDER_WAY, Run, find_jobs, is_alive, read_run
+from hydratron.reporting.records import UNDER_WAY, Run, find_jobs, is_alive, listed, read_run
 from hydratron.reporting.writing import write_report
 
 EVERY_SECONDS = 3.0
@@ -40,7 +39,7 @@ class Watched:
             alive = is_alive(JobFolder(path))
             found[path] = (stamp, run if run.alive == alive else replace(run, alive=alive))
         self._known = found
-        return compared([run for _, run in found.values()])
+        return listed([run for _, run in found.values()])
 
     def quiet_seconds(self) -> float:
         """How long before now a file of the runs was last written."""

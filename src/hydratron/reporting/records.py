@@ -25,6 +25,8 @@ from hydratron.reporting.rows import Row, Rows, read_metrics
 
 BROKEN = ("failed", "diverged")
 UNDER_WAY = ("running", "unfinished")
+# The verb whose folders are like a job's and never ran, and their status.
+CONVERT, CONVERTED = "convert", "converted"
 # Without a lock to ask, a job that logs more rarely reads as unfinished until its next row.
 RECENT_SECONDS = 300.0
 
@@ -58,11 +60,13 @@ class Run:
     @property
     def status(self) -> str:
         """`completed`, `failed`, `preempted` or `diverged`; without a result `running` where its
-        processes are, else `unfinished`."""
+        processes are, else `unfinished`; `converted` for a model that came from elsewhere."""
         if self.result:
             return str(self.result.get("status", "unfinished"))
         if self.failure:
             return "failed"
+        if self.provenance.get("verb") == CONVERT:
+            return CONVERTED
         return "running" if self.alive else "unfinished"
 
     @cached_property
@@ -162,7 +166,13 @@ def read_runs(folders: Path | str | Sequence[Path | str]) -> list[Run]:
     Raises HydratronError for a folder without jobs and for a file that cannot be read.
     """
     with ThreadPoolExecutor() as readers:
-        return compared(list(readers.map(read_run, find_jobs(folders))))
+        return listed(list(readers.map(read_run, find_jobs(folders))))
+
+
+def listed(runs: Sequence[Run]) -> list[Run]:
+    """The runs with their evaluations; a converted model is one where it has some, or is all."""
+    found = compared(runs)
+    return [run for run in found if run.status != CONVERTED or run.evaluations] or found
 
 
 def find_jobs(folders: Path | str | Sequence[Path | str]) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.cs
 # What the runs of a profile leave in results/<profile>/; all else there follows from it.
 CURVES, PROVENANCE = "curves.csv", "provenance.json"
 # What a stage may do with its jobs.
-TRAIN, PLAN = "train", "plan"
+TRAIN, PLAN, EVALUATE = "train", "plan", "evaluate"
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,9 @@ class Stage:
     """One sweep, or several in one folder; `minutes` is what all its jobs take, if measured.
 
     Each entry of `sweeps` goes on from `overrides`.  `pilot` names models: each is one sweep more
-    at the rate that the pilot found best for it.  `verb`: `hydratron train` or `hydratron plan`.
+    at the rate that the pilot found best for it.  `verb`: `hydratron train`, `plan` or `evaluate`.
+    The jobs of a stage with an `owner` are those of that artifact, in its folder.  A stage that
+    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.
     """
 
     name: str
@@ -34,6 +36,8 @@ class Stage:
     pilot: tuple[str, ...] = ()
     minutes: float | None = None
     verb: str = TRAIN
+    owner: str = ""
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,10 @@ def read_artifact(folder: Path) -> Artifact:
 def _profile(file: Path, name: str, entry: dict[str, Any]) -> Profile:
     _check(file, name, entry, {"about", "stages"}, {"judged", "gpus", "paths"})
     stages = tuple(_stage(file, name, stage) for stage in entry["stages"])
+    for place, stage in enumerate(stages):
+        if stage.of and stage.of not in {before.name for before in stages[:place]}:
+            problem = Problem(f"{file}: {name}.of", stage.of, "a stage before it")
+            raise ConfigError([problem])
     return Profile(
         name,
         " ".join(entry["about"].split()),
@@ -150,11 +158,17 @@ def _profile(file: Path, name: str, entry: dict[str, Any]) -> Profile:
 
 
 def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
-    _check(file, profile, entry, {"name", "overrides"}, {"sweeps", "pilot", "minutes", "verb"})
+    if "jobs_of" in entry:
+        return _shared(file, profile, entry)
+    optional = {"sweeps", "pilot", "minutes", "verb", "of"}
+    _check(file, profile, entry, {"name", "overrides"}, optional)
     verb = entry.get("verb", TRAIN)
-    if verb not in (TRAIN, PLAN):
-        problem = Problem(f"{file}: {profile}.verb", verb, f"{TRAIN} or {PLAN}")
+    if verb not in (TRAIN, PLAN, EVALUATE):
+        problem = Problem(f"{file}: {profile}.verb", verb, f"{TRAIN}, {PLAN} or {EVALUATE}")
         raise ConfigError([problem])
+    if (verb == EVALUATE) != ("of" in entry):
+        expected = f"the stage whose jobs are scored, with verb: {EVALUATE} and only there"
+        raise ConfigError([Problem(f"{file}: {profile}.of", entry.get("of", ""), expected)])
     return Stage(
         entry["name"],
         tuple(entry["overrides"]),
@@ -162,7 +176,21 @@ def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
         tuple(entry.get("pilot", ())),
         entry.get("minutes"),
         verb,
+        of=entry.get("of", ""),
     )
+
+
+def _shared(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
+    """A stage of another artifact, of the same name in the profile of the same name."""
+    _check(file, profile, entry, {"name", "jobs_of"}, set())
+    name, owner = entry["name"], read_artifact(file.parent.parent / entry["jobs_of"])
+    stages = owner.profile(profile).stages
+    found = next((stage for stage in stages if stage.name == name), None)
+    if found is None:
+        known = ", ".join(stage.name for stage in stages)
+        problem = Problem(f"{file}: {profile}.name", name, f"stages of {owner.name}: {known}")
+        raise ConfigError([problem])
+    return replace(found, owner=owner.name)
 
 
 def _check(file: Path, where: str, content: Any, needed: set[str], optional: set[str]) -> None:

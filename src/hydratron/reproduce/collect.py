@@ -19,7 +19,7 @@ WHOLE = ("seed", "parameters", "blocks", "step", "tokens")
 
 
 def curves(runs: Sequence[Run], metrics: Sequence[str], settings: Sequence[str]) -> pd.DataFrame:
-    """Every logged row that has one of the metrics, with what identifies its run.
+    """Every logged row that has one of the metrics, and one of the evaluations, with its run.
 
     Columns: run, status, model, parallel, seed, parameters, blocks (weights of the transformer
     blocks), the settings, step, tokens, the metrics.  A run that logged nothing is one row without
@@ -31,6 +31,9 @@ def curves(runs: Sequence[Run], metrics: Sequence[str], settings: Sequence[str])
         who = dict(zip(IDENTITY, (*named, run.blocks), strict=True))
         who |= {key: run.settings.get(key) for key in settings}
         logged = [row for row in run.rows if any(row.get(metric) is not None for metric in metrics)]
+        if any(metric in run.evaluated for metric in metrics):
+            last = run.rows[-1] if run.rows else {}
+            logged.append({key: last.get(key) for key in POSITION} | run.evaluated)
         rows += [who | {key: row.get(key) for key in (*POSITION, *metrics)} for row in logged]
         if not logged:
             rows.append(who)
@@ -83,6 +86,7 @@ def provenance(artifact: Artifact, runs: Sequence[Run], command: str) -> dict[st
         "versions": _distinct([p.get("versions") for p in recorded]),
         "hardware": _distinct([p.get("hardware") for p in recorded]),
         "platform": _distinct([p.get("platform") for p in recorded]),
+        **_evaluations(runs),
         "declared": {file.name: file_sha256(file) for file in declared if file.is_file()},
         "jobs": [
             {
@@ -94,6 +98,17 @@ def provenance(artifact: Artifact, runs: Sequence[Run], command: str) -> dict[st
             for run, spent in zip(runs, seconds, strict=True)
         ],
     }
+
+
+def _evaluations(runs: Sequence[Run]) -> dict[str, Any]:
+    """On what the runs were scored and how, once; nothing where none was."""
+    keys = ("task", "file", "sha256", "official", "known_as", "protocol")
+    found = {
+        json_sha256(told): told
+        for run in runs
+        for told in ({key: record.get(key) for key in keys} for record in run.evaluations)
+    }
+    return {"evaluations": list(found.values())} if found else {}
 
 
 def _distinct(values: Sequence[Any]) -> Any:

@@ -14,8 +14,9 @@ from hydratron.config.planning import plan_overrides
 from hydratron.job import FINAL, JobFolder
 from hydratron.launch.provenance import hardware
 from hydratron.launch.settling import settle
-from hydratron.reproduce.catalog import PILOT, PLAN, TRAIN, Artifact, Profile, Stage
+from hydratron.reproduce.catalog import EVALUATE, PILOT, PLAN, TRAIN, Artifact, Profile, Stage
 from hydratron.reproduce.pilot import best_rates
+from hydratron.reproduce.scores import Scored, scored
 
 OUTPUTS = Path("outputs/reproduce")
 # The small runs' cosine ends at this share of the peak rate.
@@ -28,7 +29,8 @@ class Sweep:
 
     `jobs` are the folders of the jobs `planned`.
     `work` and `left`: of all jobs, and of those that are not finished; in FLOPs of training, but
-    for a plan, which takes about as long whatever it plans, as the number of jobs.
+    for a plan, which takes about as long whatever it plans, as the number of jobs.  A call that
+    evaluates has no jobs but `scored`; its work is the number of checkpoints.
     """
 
     overrides: tuple[str, ...]
@@ -37,9 +39,17 @@ class Sweep:
     work: float
     left: float
     verb: str = TRAIN
+    scored: Scored | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """What the verb is called with."""
+        if self.scored is not None:
+            return [*map(str, self.scored.trained), *self.overrides]
+        return ["-m", *self.overrides]
 
     def command(self) -> str:
-        return shlex.join(["hydratron", self.verb, "-m", *self.overrides])
+        return shlex.join(["hydratron", self.verb, *self.arguments])
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,15 @@ class PlannedStage:
         return [job for sweep in self.sweeps for job in sweep.jobs]
 
     @property
+    def scored(self) -> list[Scored]:
+        return [sweep.scored for sweep in self.sweeps if sweep.scored is not None]
+
+    @property
+    def count(self) -> int:
+        """How many jobs and evaluations it is."""
+        return len(self.jobs) + sum(len(one.jobs) for one in self.scored)
+
+    @property
     def minutes(self) -> float | None:
         """What is left of the measured time, by the work left."""
         if self.stage.minutes is None:
@@ -65,12 +84,13 @@ class PlannedStage:
 def sweep_lines(artifact: Artifact, profile: Profile, stage: Stage) -> list[tuple[str, ...]]:
     """The overrides of each sweep of a stage, its folder included."""
     entries = list(stage.sweeps)
+    owner = stage.owner or artifact.name
     if stage.pilot:
-        rates = best_rates(artifact.folder / PILOT, stage.pilot)
+        rates = best_rates(artifact.folder.parent / owner / PILOT, stage.pilot)
         for model, rate in rates.items():
             lowest = float(f"{FINAL_RATE * rate:.6g}")
             entries.append((f"model={model}", f"optim.lr={rate!r}", f"schedule.min_lr={lowest!r}"))
-    folder = OUTPUTS / artifact.name / profile.name / stage.name
+    folder = OUTPUTS / owner / profile.name / stage.name
     common = (*stage.overrides, f"hydra.sweep.dir={folder}")
     return [(*entry, *common) for entry in entries or [()]]
 
@@ -80,13 +100,21 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
 
     Raises ConfigError for what is wrong, JobError where a folder holds another job.
     """
-    return [
-        PlannedStage(
-            stage,
-            tuple(_sweep(stage.verb, lines) for lines in sweep_lines(artifact, profile, stage)),
-        )
-        for stage in profile.stages
-    ]
+    planned: dict[str, PlannedStage] = {}
+    for stage in profile.stages:
+        if stage.verb == EVALUATE:
+            jobs = planned[stage.of].jobs
+            sweeps = [_scoring((*entry, *stage.overrides), jobs) for entry in stage.sweeps]
+        else:
+            lines = sweep_lines(artifact, profile, stage)
+            sweeps = [_sweep(stage.verb, entry) for entry in lines]
+        planned[stage.name] = PlannedStage(stage, tuple(sweeps))
+    return list(planned.values())
+
+
+def _scoring(flags: tuple[str, ...], jobs: Sequence[Path]) -> Sweep:
+    one = scored(flags, jobs)
+    return Sweep(flags, (), (), len(jobs), len(one.left), EVALUATE, one)
 
 
 def _sweep(verb: str, lines: tuple[str, ...]) -> Sweep:
@@ -127,13 +155,15 @@ def run_stages(
     for stage in planned:
         for sweep in stage.sweeps:
             chosen = launcher if sweep.verb == TRAIN else ()
-            code = verbs[sweep.verb](["-m", *sweep.overrides, *chosen])
+            code = verbs[sweep.verb]([*sweep.arguments, *chosen])
             if stop(code):
                 return code
     return 0
 
 
 def unfinished(planned: Sequence[PlannedStage]) -> list[str]:
-    """One line for every job without an outcome; a diverged job has one."""
+    """One line for every job without an outcome, which a diverged one has, or an evaluation."""
     states = ((job, JobFolder(job).status()) for stage in planned for job in stage.jobs)
-    return [f"job {job} {state}" for job, state in states if state not in FINAL]
+    lines = [f"job {job} {state}" for job, state in states if state not in FINAL]
+    tasks = (one for stage in planned for one in stage.scored)
+    return lines + [f"job {job} not scored by {one.task}" for one in tasks for job in one.left]

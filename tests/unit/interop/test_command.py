@@ -67,11 +67,20 @@ def _tokenizer(path: Path) -> None:
 
 
 WTE = "transformer.wte.weight"
+
+
+def _wider(path: Path) -> None:
+    """1,024 rows are what 270 entries are padded to by some multiple."""
+    _tensors(lambda t: t.update({WTE: torch.ones(1024, t[WTE].shape[1])}))(path)
+    _config("vocab_size", 1024)(path)
+
+
 BAD = [
     (_cut, "model.safetensors: cut or damaged: "),
     (_pickled, "pytorch_model.bin: a pickle, which is not read"),
     (_elsewhere, "'../secret.safetensors' is not a .safetensors file of this folder"),
     (_tokenizer, "a vocabulary of 270 rows, but its tokenizer has 260 entries"),
+    (_wider, "a vocabulary of 1024 rows, but its tokenizer has 270 entries"),
     (lambda path: (path / "tokenizer.json").unlink(), "has no tokenizer ("),
     (_config("model_type", "llama"), "model_type=llama does not map; gpt2, bert, megatron-bert"),
     (_config("activation_function", "relu"), "activation_function=relu: does not map"),

@@ -57,7 +57,7 @@ def test_a_profile_as_data(tmp_path: Path) -> None:
         ),
         (
             {"profiles": {"s": {"about": "x", "stages": [STAGE | {"verb": "sing"}]}}},
-            r"profiles.yaml: s.verb=sing: train or plan$",
+            r"profiles.yaml: s.verb=sing: train, plan or evaluate$",
         ),
     ],
 )
@@ -129,4 +129,4 @@ def test_every_profile_of_the_checkout_is_valid(
         assert artifact.criteria(profile.name)["claims"]
         piloted = any(stage.pilot for stage in profile.stages)
         if not piloted or (artifact.folder / "pilot.csv").exists():
-            assert all(stage.jobs for stage in plan_stages(artifact, profile))
+            assert all(stage.count for stage in plan_stages(artifact, profile))
