@@ -50,7 +50,7 @@ ROOMS: dict[str, set[str]] = {
         "tasks",
         "training",
     },
-    "reproduce": {"config", "data", "launch", "reporting"},
+    "reproduce": {"config", "data", "evaluation", "launch", "reporting"},
     "cli": {
         "config",
         "data",
