@@ -51,7 +51,8 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def judged(asked: Asked, tokenizer: Tokenizer) -> tuple[dict[str, float], Counting, int]:
     from hydratron.evaluation.harness_model import HarnessModel
 
-    counting, done = Counting(), []
+    counting = Counting()
+    done: list[int] = []
     model = HarnessModel(tokenizer, CONTEXT, counting.score, counting.go_on, done.append)
     (metrics,) = evaluated(asked, model).values()
     assert model.cut == 0
