@@ -23,6 +23,7 @@ from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
 from hydratron.interop.model import Model, check, finite
 from hydratron.job import JobFolder
+from hydratron.tasks.table import PRETRAIN
 from hydratron.training.initial import BESIDE, MODEL
 
 
@@ -55,7 +56,8 @@ def read(checkpoint: Path, tokenizer: Tokenizer | None = None) -> Model:
     whole = Whole()
     with alone():
         checkpoints.load(checkpoint, {MODEL: whole}, optional=BESIDE)
-    model = Model(filled(config).model, whole.tensors, tokenizer)
+    learnt = config.task if config.learning.examples else PRETRAIN
+    model = Model(filled(config).model, whole.tensors, tokenizer, learnt)
     rows, needed = len(whole.tensors["word_embeddings.weight"]), model.options.padded
     if rows != needed(tokenizer.vocab_size):
         entries = tokenizer.vocab_size

@@ -145,9 +145,11 @@ def _write(
         told = stack.enter_context(beside(prefix, EXAMPLES).open("x", encoding="utf-8"))
         while some := list(islice(examples, AT_ONCE)):
             encode = tokenizer.encode_with_offsets if form.spans else _without_offsets(tokenizer)
-            encoded = iter(encode([text for example in some for text in example.texts]))
+            # A passage has many questions.
+            unique = list(dict.fromkeys(text for example in some for text in example.texts))
+            encoded = dict(zip(unique, encode(unique), strict=True))
             for example in some:
-                texts = [next(encoded) for _ in example.texts]
+                texts = [encoded[text] for text in example.texts]
                 if not all(ids for ids, _ in texts):
                     skipped["texts without a token"] += 1
                     continue
