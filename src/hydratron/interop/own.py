@@ -79,7 +79,9 @@ def write(folder: Path, model: Model) -> Path:
     `init_from` takes it at any degree; nothing can resume from it, since there is no optimizer.
     """
     kind = "gpt2" if model.options.architecture == "gpt" else "bert"
-    config = filled(replace(Config(), model=model.options, tokenizer=TokenizerConfig(kind=kind)))
+    tokenizer = TokenizerConfig(kind=kind)
+    made = replace(Config(), model=model.options, tokenizer=tokenizer, task=model.task)
+    config = filled(made)
     texts = {checkpoints.CONFIG: load.to_yaml(config), TOKENIZER: model.tokenizer.to_json()}
     job = JobFolder(folder)
     checkpoint = job.checkpoints / "step_00000000"
