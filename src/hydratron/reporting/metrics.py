@@ -118,8 +118,11 @@ METRICS = (
     Metric("layers/*/update_ratio", "update relative to the weights", panel=LAYERS),
 )  # fmt: skip
 ROWS = {row.name: row for row in METRICS}
-COLUMNS = tuple(row.name for row in METRICS if row.drawn or row.name in POSITION)
-"""What a frame of logged values begins with, whether it was logged or not."""
+COLUMNS = tuple(
+    row.name for row in METRICS if (row.drawn and not row.first) or row.name in POSITION
+)
+"""What a frame of logged values begins with, whether it was logged or not; a fine-tuning's own
+metrics come where they were."""
 
 
 def metric(name: str) -> Metric:

@@ -133,6 +133,7 @@ class MetricsLog(Callback):
         wait = waited / (now - self._mark)
         self._mark, self._mark_step, self._waited = now, step, module.loader.waited
         return {
+            **module.epoch(step),
             "train/loss": result.loss,
             **part_losses(module.task.parts, result.losses),
             "train/spikes": self.watch.spikes,

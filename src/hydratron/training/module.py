@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus
+from hydratron.data.labelled.summary import training_size
 from hydratron.data.sampler import ConsumedSampler
 from hydratron.data.samples.assemble import (
     Samples,
@@ -56,6 +57,7 @@ class LanguageModule(pl.LightningModule):
         self.start_step = self.number = 0
         self.order_ends = [config.samples]
         self.lr = 0.0
+        self.epoch_size: int | None = None
         self.result = StepResult((), 0.0)
         self.broken: dict[str, Any] | None = None
         self.validation: Validation | None = None
@@ -89,13 +91,16 @@ class LanguageModule(pl.LightningModule):
 
     def train_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
+        # The order of labelled examples is one of epochs, however many there will be.
+        labelled = bool(self.config.learning.examples)
         samples = training_samples(
             self.config.learning.samples,
             self.corpus,
             self.config.model.seq_length,
-            self.order_ends,
+            [max(self.order_ends)] if labelled else self.order_ends,
             self.config.seed,
         )
+        self.epoch_size = training_size(self.corpus, self.config) if labelled else None
         steps = ConsumedSampler(
             start_step=self.start_step,
             max_steps=trainer.max_steps,
@@ -106,6 +111,12 @@ class LanguageModule(pl.LightningModule):
         )
         self.loader = Loader(samples, steps, self.task, self.config.data.num_workers)
         return self.loader
+
+    def epoch(self, step: int) -> dict[str, float]:
+        """How often the training examples were read after a step; nothing where text is."""
+        if self.epoch_size is None:
+            return {}
+        return {"epoch": step * self.config.trainer.global_batch_size / self.epoch_size}
 
     def val_dataloader(self) -> Loader:
         data, size = self.mesh_strategy.mesh.data, self.config.micro_batch_size
