@@ -98,7 +98,10 @@ class Classification:
                 "id": described["id"],
                 "label": self.names[label],
                 "prediction": self.names[guess],
-                "probabilities": [round(float(p), SHOWN) for p in np.exp(row)],
+                "probabilities": {
+                    name: round(float(p), SHOWN)
+                    for name, p in zip(self.names, np.exp(row), strict=True)
+                },
             }
             for described, label, guess, row in zip(
                 samples.examples.described, labels, told, logs, strict=False
