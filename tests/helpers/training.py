@@ -26,7 +26,7 @@ def train_rank(
 
 
 def small_training(data: Path, tp: int = 1, dp: int = 1, **changes: Any) -> Config:
-    """The training of a tiny GPT; changes are `group__key=value`."""
+    """The training of a tiny GPT; changes are `group__key=value` and `key=value`."""
     content: dict[str, Any] = {
         "model": {
             "num_layers": 2, "hidden_size": 32, "num_attention_heads": 4, "seq_length": 16,
@@ -43,8 +43,11 @@ def small_training(data: Path, tp: int = 1, dp: int = 1, **changes: Any) -> Conf
         "logger": {"kind": "none"},
     }  # fmt: skip
     for key, value in changes.items():
-        group, name = key.split("__")
-        content.setdefault(group, {})[name] = value
+        group, _, name = key.partition("__")
+        if name:
+            content.setdefault(group, {})[name] = value
+        else:
+            content[group] = value
     return from_dict(content)
 
 

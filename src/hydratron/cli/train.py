@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from hydratron.cli.hydra_flags import hydra_parser, parse, shown
 from hydratron.cli.jobs import check_place, claim, complain_of
+from hydratron.cli.labelled import counted, examples, sized
+from hydratron.cli.labelled import tell as tell_examples
 from hydratron.cli.parser import FAILED, INTERRUPTED, PREEMPTED, REQUEUE, Parser, complain, told
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
@@ -54,6 +56,7 @@ def run(argv: Sequence[str]) -> int:
     from hydratron.launch.settling import settle
     from hydratron.launch.supervision import sigterm_raises
 
+    planned = counted(planned)
     _say_what_stays(planned)
     work: tuple[float, ...] = ()
     if not args.prepare_only:
@@ -121,7 +124,7 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
     """
     from hydratron.data import requirements
     from hydratron.data.corpus import open_corpus
-    from hydratron.data.prepare import prepare
+    from hydratron.data.prepare import prepare_job
     from hydratron.data.samples.assemble import training_samples, validation_samples
 
     folders: dict[str, str] = {}
@@ -139,14 +142,12 @@ def _prepare(configs: Sequence[Config]) -> dict[str, str]:
         key = _data_key(config)
         if key not in folders:
             given = config.data.prepared
-            tokens = config.data, config.tokenizer
-            folders[key] = given or str(
-                prepare(*tokens, sentences=config.sentences, progress=True, tell=tell)
-            )
+            folders[key] = given or str(prepare_job(config, progress=True, tell=tell))
             opened[key] = open_corpus(folders[key])
         corpus = opened[key]
         found = requirements.problems(corpus, config)
         problems.update((str(problem), problem) for problem in found)
+        tell_examples(config, folders[key], told)
         if not found and config.resume is None:
             order = config.reader, corpus, config.model.seq_length
             training_samples(*order, [config.samples], config.seed)
@@ -185,7 +186,7 @@ def _start_key(config: Config) -> str:
 
 
 def _data_key(config: Config) -> str:
-    return repr((config.data, config.tokenizer, config.sentences))
+    return repr((config.data, config.tokenizer, config.sentences, config.learning.examples))
 
 
 def _work(planned: Command, results: Sequence[dict[str, Any] | None]) -> tuple[float, ...]:
@@ -212,6 +213,7 @@ class Runner:
         from hydratron.launch.progress import Position
         from hydratron.launch.run import run_job
 
+        config = sized(config)
         position = Position(number + 1, len(self.work), self.started, self.work)
         if number >= len(self.work):  # A sweeper that decides as it goes.
             position = Position(1, 1, time.time(), (1.0,))
@@ -225,6 +227,7 @@ class Runner:
         if (tokens := self.prepared.get(_data_key(config))) is not None:
             data = dataclasses.replace(config.data, prepared=tokens)
             config = dataclasses.replace(config, data=data)
+            origin = {**origin, **examples(config, tokens)}
         result = run_job(config, folder, overrides, position, origin=origin)
         self.results[folder.name] = result
         return result

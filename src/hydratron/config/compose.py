@@ -26,6 +26,7 @@ from hydratron.config import degree_source, degrees, folders
 from hydratron.config import overrides as grammar
 from hydratron.config.init_from import adopt
 from hydratron.config.keys import nearest, options
+from hydratron.config.labelled import brought, is_labelled, refuse_steps
 from hydratron.config.load import from_dict
 from hydratron.config.naming import Label
 from hydratron.config.resume import config_file, merge, named_options
@@ -103,7 +104,7 @@ def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[
     assert isinstance(content, dict)
     config = at_home(from_dict({str(key): value for key, value in content.items()}))
     resumed = config.resume is not None and config_file(Path(config.resume)).exists()
-    if not resumed and config.init_from is None:
+    if not resumed and config.init_from is None and not is_labelled(config):
         return config
     chosen, keys = {}, []
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -112,7 +113,13 @@ def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[
         else:
             chosen[override.key_or_group] = str(override.value())
     named = named_options(chosen, keys, folders.search_folders(searchpath))
-    return merge(config, named) if resumed else adopt(config, named)
+    if resumed:
+        config = merge(config, named)
+    else:
+        config = brought(config, named) if is_labelled(config) else config
+        config = adopt(config, named) if config.init_from is not None else config
+    refuse_steps(config, keys)
+    return config
 
 
 def label_of(composed: DictConfig, config: Config, keys: Sequence[str] = ()) -> Label:

@@ -14,6 +14,7 @@ Rule = Callable[[Config], Iterator[Problem]]
 DATA_PATHS = {
     "text": "a .txt, .jsonl or .parquet file, or a folder of them",
     "indexed": "a folder of `hydratron prepare`, or the PREFIX of a .bin and an .idx",
+    "labelled": "the folder of the task's files, or the one that trains",
 }
 TOKENIZER_PATHS = {
     "gpt2": "a folder with encoder.json and vocab.bpe, or a tokenizer.json",
@@ -41,13 +42,14 @@ def shares(split: str) -> tuple[float, float, float]:
 
 def _data(config: Config) -> Iterator[Problem]:
     data = config.data
-    takes_path = data.source in ("text", "indexed")
+    takes_path = data.source in DATA_PATHS
     if takes_path and not data.path:
-        yield Problem("data.path", "null", f"data={data.source} needs {DATA_PATHS[data.source]}")
-    elif data.source == "text" and data.path and not os.path.exists(data.path):
+        who = f"task={config.task}" if data.source == "labelled" else f"data={data.source}"
+        yield Problem("data.path", "null", f"{who} needs {DATA_PATHS[data.source]}")
+    elif data.source in ("text", "labelled") and data.path and not os.path.exists(data.path):
         yield Problem("data.path", data.path, "no such file or folder")
     elif not takes_path and data.path:
-        expected = "is read with data=text or data=indexed only; add one of them"
+        expected = "is read with data=text or data=indexed, and in fine-tuning; add data= or task="
         yield Problem("data.path", data.path, expected)
 
 

@@ -29,6 +29,7 @@ Examples:
   hydratron train data=text data.path=books/ tokenizer.vocab_size=4096
   hydratron train resume=outputs/demo/000_gpt_pico-single-pre-s1234 trainer.max_steps=800
   hydratron train init_from=some-encoder/ data=text data.path=books/ parallel=tp2
+  hydratron train task=sst2 init_from=some-encoder/ data.path=SST-2/ trainer.max_epochs=1
   hydratron train hydra.run.dir=outputs/mine seed=7
 
 Groups and their choices (* is the default):

@@ -61,7 +61,7 @@ def adopt(composed: Config, named: Collection[str]) -> Config:
             set_value(config, key, value_of(Config(model=model), key))
     place = tokenizer_of(path)
     stated = any(key.startswith("tokenizer.") for key in named)
-    if place is not None and not stated and config.data.source in ("sotu", "text"):
+    if place is not None and not stated and config.data.source in ("sotu", "text", "labelled"):
         kind = "gpt2" if model.architecture == "gpt" else "bert"
         config.tokenizer = replace(config.tokenizer, kind=kind, path=str(place), eod=None)
     return config

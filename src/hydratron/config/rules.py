@@ -18,15 +18,21 @@ LOGGED, LONGEST_LOGGING = 100, 100
 VALIDATED, LONGEST_VALIDATION = 20, 1000
 
 
-def filled(config: Config) -> Config:
-    """The configuration with a number for every null that stands for a rule of this file."""
+def filled(config: Config, counted: bool = False) -> Config:
+    """The configuration with a number for every null that stands for a rule of this file.
+
+    What follows from the steps waits, where epochs set them, until the examples are `counted`.
+    """
     model = replace(config.model, init_std=initial_std(config.model))
+    if config.trainer.max_epochs is not None and not counted:
+        return replace(config, model=model)
     trainer = replace(
         config.trainer,
         log_every_n_steps=logging_interval(config.trainer),
         val_every_n_steps=validation_interval(config.trainer),
     )
-    return replace(config, model=model, trainer=trainer)
+    schedule = replace(config.schedule, warmup_steps=warmup_steps(config))
+    return replace(config, model=model, trainer=trainer, schedule=schedule)
 
 
 def initial_std(model: ModelConfig) -> float:
@@ -37,6 +43,14 @@ def initial_std(model: ModelConfig) -> float:
     if model.init_std is not None:
         return model.init_std
     return float(f"{0.02 * math.sqrt(1024 / max(1, model.hidden_size)):.6g}")
+
+
+def warmup_steps(config: Config) -> int:
+    """`schedule.warmup_steps`, which `warmup_fraction` sets where it is given."""
+    share = config.schedule.warmup_fraction
+    if share is None:
+        return config.schedule.warmup_steps
+    return min(round(share * config.trainer.max_steps), config.trainer.max_steps - 1)
 
 
 def logging_interval(trainer: TrainerConfig) -> int:

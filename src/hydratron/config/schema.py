@@ -28,14 +28,21 @@ class DataConfig:
 
     source: str = option(
         "sotu",
-        "sotu: the embedded corpus; text: your files; indexed: prepared tokens; blend: several",
-        choices=("sotu", "text", "indexed", "blend"),
+        "sotu: the embedded corpus; text: your files; indexed: prepared tokens; blend: several; "
+        "labelled: the files of a fine-tuning, which task= chooses",
+        choices=("sotu", "text", "indexed", "blend", "labelled"),
         fixed=True,
     )
     path: str | None = option(
         None,
         "text: a .txt, .jsonl (also .gz .xz .zst) or .parquet file, or a folder of them; "
-        "indexed: a folder of `hydratron prepare`, or the PREFIX of Megatron's .bin and .idx",
+        "indexed: a folder of `hydratron prepare`, or the PREFIX of Megatron's .bin and .idx; "
+        "labelled: the folder of the task's official files, or the one that trains",
+        path=True,
+    )
+    validation_path: str | None = option(
+        None,
+        "labelled: the file (race: or folder) that validates; null: the official one in data.path",
         path=True,
     )
     text_key: str = option("text", "text: the key or column of the text")
@@ -120,6 +127,10 @@ class ScheduleConfig:
 
     decay: str = option("cosine", "shape after the warm-up", choices=tuple(DECAYS))
     warmup_steps: int = option(0, "optimizer steps from 0 to optim.lr", minimum=0)
+    warmup_fraction: float | None = option(
+        None, "share of trainer.max_steps that sets warmup_steps; null: that is a number itself",
+        minimum=0, maximum=0.99,
+    )  # fmt: skip
     decay_steps: int | None = option(
         None, "optimizer step at which min_lr is reached; null means trainer.max_steps", minimum=1
     )
@@ -237,7 +248,8 @@ class Config:
     @property
     def tokens_per_step(self) -> int:
         """Tokens that one optimizer step consumes over all replicas, padding included."""
-        return self.trainer.global_batch_size * self.model.seq_length
+        sequences = self.trainer.global_batch_size * self.learning.inputs
+        return sequences * self.model.seq_length
 
     @property
     def micro_batch_size(self) -> int:

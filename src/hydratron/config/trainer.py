@@ -30,6 +30,12 @@ class TrainerConfig:
     """`trainer=`: how long, how large a batch, how precise, how often it is measured."""
 
     max_steps: int = option(1000, "optimizer steps in total, a resumed run's included", minimum=1)
+    max_epochs: int | None = option(
+        None,
+        "fine-tuning: times that the training examples are read, which sets max_steps to max_epochs"
+        " x the whole batches of one; null: max_steps says",
+        minimum=1,
+    )
     global_batch_size: int = option(
         8, "sequences per optimizer step, all replicas", minimum=1, fixed=True
     )
@@ -60,7 +66,12 @@ class TrainerConfig:
         None, "optimizer steps between validations; null: about max_steps / 20, at most 1000",
         minimum=1, bookkeeping=True, distinct=True,
     )  # fmt: skip
-    val_samples: int = option(64, "sequences of the validation split that are scored", minimum=1)
+    val_samples: int | None = option(
+        64,
+        "sequences of the validation split that are scored; null, and what a fine-tuning takes "
+        "unless it is named: all",
+        minimum=1,
+    )
     timeout_seconds: float = option(300.0, "a collective that takes longer ends the job", above=0)
     peak_flops: float | None = option(
         None,

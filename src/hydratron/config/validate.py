@@ -13,6 +13,7 @@ from hydratron.config.degrees import NO_PIPELINES
 from hydratron.config.degrees import OPTIONS as DEGREES
 from hydratron.config.init_from import init_problems
 from hydratron.config.keys import describe, listed, options, value_of
+from hydratron.config.labelled import labelled_problems
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
@@ -161,7 +162,7 @@ def _batch(config: Config) -> Iterator[Problem]:
 
 def _validation(config: Config) -> Iterator[Problem]:
     samples, dp = config.trainer.val_samples, config.parallel.data_parallel_size
-    if samples < dp:
+    if samples is not None and samples < dp:
         expected = f"at least parallel.data_parallel_size {dp}: every replica scores its share"
         yield Problem("trainer.val_samples", samples, expected)
 
@@ -205,6 +206,8 @@ def _resume(config: Config) -> Iterator[Problem]:
 def _further(config: Config) -> Iterator[Problem]:
     start = named_checkpoint(Path(config.resume)) if config.resume is not None else None
     steps = config.trainer.max_steps
+    if config.trainer.max_epochs is not None:
+        return  # `sized` says it, once the examples are counted.
     if start is not None and steps <= (step := checkpoint_step(start)):
         expected = f"above {step}, the step of the checkpoint that resume= names"
         yield Problem("trainer.max_steps", steps, expected)
@@ -264,6 +267,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
     (("trainer.loss_scale.minimum", "trainer.loss_scale.initial"), _loss_scale),
     (("schedule.min_lr", "optim.lr"), _rates),
+    (("task", "data.source", "trainer.max_epochs", "trainer.val_samples"), labelled_problems),
     ((), _resume),
     ((), init_problems),
     (("trainer.max_steps",), _further),

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from hydratron.config.schema import DataConfig, TokenizerConfig
+from hydratron.config.schema import Config, DataConfig, TokenizerConfig
 from hydratron.data.corpus import open_corpus
 from hydratron.data.folders import locked, remove_leftovers, replacing
+from hydratron.data.labelled.prepare import prepare_labelled
 from hydratron.data.manifest import DOCUMENT, FORMAT, SENTENCE, SPLITS, TRAIN
 from hydratron.data.preparer.blocks import Fragment, gather
 from hydratron.data.preparer.build import Recipe, fill
@@ -79,6 +80,17 @@ def prepare(
         expected = f"cannot be written: {error.strerror or error}"
         raise DataError([Problem("data.cache_dir", cache, expected)]) from error
     return folder
+
+
+def prepare_job(
+    config: Config, *, progress: bool, tell: Callable[[str], object] = lambda note: None
+) -> Path:
+    """The tokens of a job, of text or of the labelled files of its task; see `prepare`."""
+    if config.learning.examples:
+        return prepare_labelled(config, config.learning.form, progress=progress)
+    return prepare(
+        config.data, config.tokenizer, sentences=config.sentences, progress=progress, tell=tell
+    )
 
 
 def _usable(folder: Path) -> bool:

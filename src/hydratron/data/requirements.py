@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus, Part
 from hydratron.data.manifest import SPLITS, VALIDATION
-from hydratron.data.samples.assemble import VALIDATION_SEED, sentence_mapping
+from hydratron.data.samples.assemble import (
+    VALIDATION_SEED,
+    sentence_mapping,
+    validation_samples,
+)
 from hydratron.data.samples.blend import samples_per_dataset
 from hydratron.data.samples.gpt import samples_per_epoch
 from hydratron.errors import Problem
@@ -20,7 +24,21 @@ def problems(corpus: Corpus, config: Config) -> list[Problem]:
         level, other = ("sentences", "BERT") if corpus.sentences else ("whole documents", "GPT")
         expected = f"holds {level}, for {other}; model.architecture={config.model.architecture}"
         return [Problem("data.prepared", corpus.path, expected)]
+    if config.learning.examples:
+        return _labelled_problems(corpus, config)
     return (_bert_problems if config.sentences else _gpt_problems)(corpus, config)
+
+
+def _labelled_problems(corpus: Corpus, config: Config) -> list[Problem]:
+    length, wanted = config.model.seq_length, config.trainer.val_samples
+    available = len(validation_samples(config.learning.samples, corpus, length, None))
+    dp = config.parallel.data_parallel_size
+    if available < dp:
+        expected = f"at most {available}, the samples that validate"
+        return [Problem("parallel.data_parallel_size", dp, expected)]
+    if wanted is not None and wanted > available:
+        return [Problem("trainer.val_samples", wanted, f"at most {available}, or null for all")]
+    return []
 
 
 def _gpt_problems(corpus: Corpus, config: Config) -> list[Problem]:
@@ -46,7 +64,7 @@ def _bert_problems(corpus: Corpus, config: Config) -> list[Problem]:
 def _too_many_validation_samples(
     config: Config, parts: Sequence[Part], available: Sequence[int]
 ) -> list[Problem]:
-    wanted, length = config.trainer.val_samples, config.model.seq_length
+    wanted, length = config.trainer.val_samples or 0, config.model.seq_length
     most = most_samples(parts, available)
     if wanted <= most:
         return []

@@ -13,6 +13,7 @@ from hydratron.errors import HydratronError
 from hydratron.interop.comparison import TEXTS, Batch, Outputs
 from hydratron.interop.huggingface import loaded, transformers
 from hydratron.interop.model import Model
+from hydratron.tasks.table import PRETRAIN
 
 
 def outputs(folder: Path, model: Model, whole: bool) -> Callable[[Batch, torch.dtype], Outputs]:
@@ -24,13 +25,17 @@ def outputs(folder: Path, model: Model, whole: bool) -> Callable[[Batch, torch.d
         inputs: dict[str, Any] = {"input_ids": texts.tokens, "attention_mask": texts.mask}
         if model.options.architecture == "gpt":
             return {"logits": network(**inputs).logits[seen][:, :real]}
-        said = network(**inputs, token_type_ids=texts.types, output_hidden_states=True)
+        inputs["token_type_ids"] = texts.types
+        if model.task != PRETRAIN:
+            hidden = network.bert(**inputs).last_hidden_state
+            return {"hidden": hidden[seen], "answers": _answers(network, inputs, model, seen)}
+        said = network(**inputs, output_hidden_states=True)
         found: dict[str, Tensor] = {}
         hidden = getattr(said, "last_hidden_state", None)
         # MegatronBert's list of hidden states ends before the last LayerNorm in some versions.
         trunk = getattr(network, "bert", None)
         if hidden is None and trunk is not None:
-            hidden = trunk(**inputs, token_type_ids=texts.types).last_hidden_state
+            hidden = trunk(**inputs).last_hidden_state
         assert hidden is not None
         found["hidden"] = hidden[seen]
         words = getattr(said, "prediction_logits", getattr(said, "logits", None))
@@ -43,6 +48,17 @@ def outputs(folder: Path, model: Model, whole: bool) -> Callable[[Batch, torch.d
         return found
 
     return compute
+
+
+def _answers(network: Any, inputs: dict[str, Any], model: Model, seen: Tensor) -> Tensor:
+    """What a fine-tuned model says, as `comparison.ours` has it."""
+    if "span_head" in model.heads:
+        said = network(**inputs)
+        return torch.stack([said.start_logits, said.end_logits], dim=-1)[seen]
+    if "multichoice_head" in model.heads:
+        inputs = {name: tensor.unsqueeze(1) for name, tensor in inputs.items()}  # One option.
+    logits: Tensor = network(**inputs).logits
+    return logits
 
 
 def same_tokens(folder: Path, model: Model) -> None:

@@ -16,6 +16,7 @@ from hydratron.data.samples.bert_tokens import CLS, PAD, SEP
 from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
 from hydratron.interop.model import Model
+from hydratron.tasks.table import PRETRAIN
 
 # The Gettysburg Address, 1863 (public domain), with what tokenizers disagree about.
 TEXTS = (
@@ -31,7 +32,8 @@ MOST_TOKENS = 512
 LARGE = 1_000_000_000
 # Relative to the largest value: fp64, fp32, and where eps / scale^2 is not expressible (deepnorm).
 CLOSE, CLOSE_IN_FP32, CLOSE_IF_SCALED = 1e-8, 2e-5, 2e-5
-# Outputs by name: `hidden` [n, h], `logits` [n, raw vocabulary], `order` [b, 2], of real tokens.
+# Outputs by name: `hidden` [n, h], `logits` [n, raw vocabulary], `order` [b, 2], of real tokens;
+# of a fine-tuned model `answers`, [b, classes] or [n, 2].
 Outputs = Mapping[str, Tensor]
 
 
@@ -103,6 +105,9 @@ def ours(model: Model, texts: Batch, dtype: torch.dtype) -> dict[str, Tensor]:
         return {"logits": network.logits(texts.tokens)[seen][:, :real]}  # type: ignore[operator]
     inputs = texts.tokens, texts.types, texts.mask
     found = {"hidden": network(*inputs)[seen]}
+    if model.task != PRETRAIN:
+        said = network.logits(*inputs)  # type: ignore[operator]
+        return found | {"answers": said[seen] if "span_head" in model.heads else said}
     words, order = network.logits(*inputs)  # type: ignore[operator]
     if "lm_head" in model.heads:
         found["logits"] = words[seen][:, :real]

@@ -18,6 +18,7 @@ from hydratron.interop.comparison import Batch, Outputs, compare
 from hydratron.interop.model import HEADS, Model
 from hydratron.interop.names import stream_scale
 from hydratron.job import named_checkpoint, write_json
+from hydratron.tasks.table import PRETRAIN
 
 HYDRATRON, HUGGINGFACE = "hydratron", "huggingface"
 FORMATS = (HYDRATRON, HUGGINGFACE)
@@ -49,7 +50,7 @@ class Outcome:
     @property
     def missing(self) -> tuple[str, ...]:
         """Heads that a BERT has here and the source does not."""
-        if self.model.options.architecture == "gpt":
+        if self.model.options.architecture == "gpt" or self.model.task != PRETRAIN:
             return ()
         return tuple(head for head in HEADS if head not in self.model.heads)
 

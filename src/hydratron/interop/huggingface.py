@@ -22,8 +22,15 @@ from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
 from hydratron.interop import tokenizers
 from hydratron.interop.model import HEADS, Model, check, finite
-from hydratron.interop.names import BERT_HEADS, PREFIX, from_huggingface, to_huggingface
+from hydratron.interop.names import (
+    BERT_HEADS,
+    FINE_TUNED_HEADS,
+    PREFIX,
+    from_huggingface,
+    to_huggingface,
+)
 from hydratron.job import VALID_NAME, read_json, write_json
+from hydratron.tasks.table import row_of
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE = "pytorch_model.bin"
@@ -40,6 +47,12 @@ CLASSES: dict[tuple[str, tuple[str, ...]], str] = {
     (BERT, ("lm_head",)): "BertForMaskedLM",
     (BERT, ("pooler",)): "BertModel",
     (BERT, ()): "BertModel",
+    (BERT, ("pooler", "classification_head")): "BertForSequenceClassification",
+    (BERT, ("pooler", "multichoice_head")): "BertForMultipleChoice",
+    (BERT, ("span_head",)): "BertForQuestionAnswering",
+    (MEGATRON_BERT, ("pooler", "classification_head")): "MegatronBertForSequenceClassification",
+    (MEGATRON_BERT, ("pooler", "multichoice_head")): "MegatronBertForMultipleChoice",
+    (MEGATRON_BERT, ("span_head",)): "MegatronBertForQuestionAnswering",
     (MEGATRON_BERT, HEADS): "MegatronBertForPreTraining",
     (MEGATRON_BERT, ("lm_head",)): "MegatronBertForMaskedLM",
     (MEGATRON_BERT, ("pooler",)): "MegatronBertModel",
@@ -90,13 +103,18 @@ def write(folder: Path, model: Model, shard_bytes: int = SHARD_BYTES) -> None:
     chosen = class_of(family, model)
     found = to_huggingface(model.raw(), model.options, family)
     if not chosen.endswith("Model") or family == GPT2:
-        head = tuple(BERT_HEADS.values())
+        head = (*BERT_HEADS.values(), *FINE_TUNED_HEADS.values())
         found = {n if n.startswith(head) else PREFIX[family] + n: t for n, t in found.items()}
     _write_tensors(folder, found, shard_bytes)
     special = _special(model, family)
     std = model.options.init_std or 0.02
-    content = {"architectures": [chosen]}
+    content: dict[str, Any] = {"architectures": [chosen]}
     content |= options.written(model.options, std, model.vocab_size, special)
+    if "classification_head" in model.heads:
+        learnt: Any = row_of(model.task, model.options.architecture).task()
+        names = learnt.names
+        content["id2label"] = {str(number): name for number, name in enumerate(names)}
+        content["label2id"] = {name: number for number, name in enumerate(names)}
     write_json(folder / options.CONFIG, content)
     if family == GPT2:
         ends = {key: special[key] for key in ("bos_token_id", "eos_token_id")}

@@ -21,6 +21,8 @@ from hydratron.tasks.table import PRETRAIN, row_of
 
 # What a BERT may lack as a whole; everything else belongs to the trunk.
 HEADS = ("pooler", "lm_head", "binary_head")
+# What a fine-tuning puts in their place; it needs the pooler but for spans.
+FINE_TUNED = ("classification_head", "multichoice_head", "span_head")
 # Vocabularies are padded to multiples of a power of two, times the ranks that share them.
 MULTIPLES = tuple(2**power for power in range(3, 13))
 
@@ -29,12 +31,14 @@ MULTIPLES = tuple(2**power for power in range(3, 13))
 class Model:
     """`tensors` are fp32, on the CPU, and have at least the rows of the tokenizer.
 
-    Those of HEADS that are not among them, the model does not have.
+    Those of HEADS that are not among them, the model does not have.  `task` is what it learnt, if
+    that gave it another head than pretraining does.
     """
 
     options: ModelConfig
     tensors: Mapping[str, Tensor]
     tokenizer: Tokenizer
+    task: str = PRETRAIN
 
     @property
     def vocab_size(self) -> int:
@@ -42,12 +46,13 @@ class Model:
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """Those of HEADS that are here."""
-        return tuple(head for head in HEADS if any(n.startswith(f"{head}.") for n in self.tensors))
+        """Those of HEADS and FINE_TUNED that are here."""
+        known = (*HEADS, *FINE_TUNED)
+        return tuple(head for head in known if any(n.startswith(f"{head}.") for n in self.tensors))
 
     def table(self) -> ParamTable:
         """How our network splits and pads these tensors."""
-        task = row_of(PRETRAIN, self.options.architecture).task()
+        task = row_of(self.task, self.options.architecture).task()
         return task.parameters(self.options.shape(self.vocab_size), 0.02)
 
     def padded(self) -> dict[str, Tensor]:
@@ -68,28 +73,31 @@ class Model:
 
     def network(self) -> LanguageModel:
         """Our network with these weights, to be evaluated; heads that are not here are drawn."""
-        made = built(self.options, self.vocab_size)
+        made = built(self.options, self.vocab_size, task=self.task)
         initialize(made, self.table(), 0, SINGLE, self.vocab_size)
         made.load_state_dict(self.padded(), strict=False)
         return made.eval().requires_grad_(False)
 
 
-def built(options: ModelConfig, vocab_size: int, device: str = "cpu") -> LanguageModel:
+def built(
+    options: ModelConfig, vocab_size: int, device: str = "cpu", task: str = PRETRAIN
+) -> LanguageModel:
     """The whole network in one process, with empty weights."""
-    task = row_of(PRETRAIN, options.architecture).task()
+    learnt = row_of(task, options.architecture).task()
     # The streams seed torch's generator, which belongs to whoever calls this.
     with torch.random.fork_rng(devices=[]):
-        return task.network(options.shape(vocab_size), RandomStreams(0), device=device)
+        return learnt.network(options.shape(vocab_size), RandomStreams(0), device=device)
 
 
 def check(where: str, model: Model) -> None:
     """Raise HydratronError unless every tensor of the network is here in its shape, but for heads
     that are missing as a whole."""
-    made = built(model.options, model.vocab_size, "meta")
+    made = built(model.options, model.vocab_size, "meta", model.task)
     table, heads = model.table(), model.heads
     for name, parameter in made.named_parameters():
         head = name.partition(".")[0]
-        if head in HEADS and head not in heads and model.options.architecture == "bert":
+        optional = model.options.architecture == "bert" and model.task == PRETRAIN
+        if optional and head in HEADS and head not in heads:
             continue
         if name not in model.tensors:
             raise HydratronError(f"{where}: has nothing that becomes {name}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -25,6 +26,12 @@ BERT_HEADS = {
     "lm_head.norm": "cls.predictions.transform.LayerNorm",
     "lm_head.bias": "cls.predictions.bias",
     "binary_head": "cls.seq_relationship",
+}
+# Of models that were fine-tuned here; which of them a folder's `classifier` is, its class says.
+FINE_TUNED_HEADS = {
+    "classification_head.dense": "classifier",
+    "multichoice_head.dense": "classifier",
+    "span_head": "qa_outputs",
 }
 _BERT_LAYER = {
     "attention.sublayer.dense": "attention.output.dense",
@@ -80,9 +87,11 @@ class Entry:
     qkv: bool = False
 
 
-def entries(family: str, num_layers: int) -> Iterator[Entry]:
-    """Every tensor of a model of this family, heads included."""
-    heads = {} if family == GPT2 else BERT_HEADS
+def entries(
+    family: str, num_layers: int, more: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Entry]:
+    """Every tensor of a model of this family, heads included, with `more` heads."""
+    heads = {} if family == GPT2 else {**BERT_HEADS, **more}
     for ours, theirs in (TRUNK[family] | heads).items():
         for end in ("",) if ours in BARE else (".weight", ".bias"):
             yield Entry(ours + end, (theirs + end,))
@@ -106,7 +115,7 @@ def to_huggingface(
     """Their tensors, without PREFIX, of those of ours that are there."""
     heads, scale = options.num_attention_heads, stream_scale(options)
     found: dict[str, Tensor] = {}
-    for entry in entries(family, options.num_layers):
+    for entry in entries(family, options.num_layers, FINE_TUNED_HEADS):
         if entry.ours not in tensors:
             continue
         value = tensors[entry.ours]

@@ -23,6 +23,7 @@ from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
 from hydratron.interop.model import Model, check, finite
 from hydratron.job import JobFolder
+from hydratron.tasks.table import PRETRAIN
 from hydratron.training.initial import BESIDE, MODEL
 
 
@@ -55,7 +56,8 @@ def read(checkpoint: Path, tokenizer: Tokenizer | None = None) -> Model:
     whole = Whole()
     with alone():
         checkpoints.load(checkpoint, {MODEL: whole}, optional=BESIDE)
-    model = Model(filled(config).model, whole.tensors, tokenizer)
+    learnt = config.task if config.learning.examples else PRETRAIN
+    model = Model(filled(config).model, whole.tensors, tokenizer, learnt)
     rows, needed = len(whole.tensors["word_embeddings.weight"]), model.options.padded
     if rows != needed(tokenizer.vocab_size):
         entries = tokenizer.vocab_size
@@ -77,7 +79,9 @@ def write(folder: Path, model: Model) -> Path:
     `init_from` takes it at any degree; nothing can resume from it, since there is no optimizer.
     """
     kind = "gpt2" if model.options.architecture == "gpt" else "bert"
-    config = filled(replace(Config(), model=model.options, tokenizer=TokenizerConfig(kind=kind)))
+    tokenizer = TokenizerConfig(kind=kind)
+    made = replace(Config(), model=model.options, tokenizer=tokenizer, task=model.task)
+    config = filled(made)
     texts = {checkpoints.CONFIG: load.to_yaml(config), TOKENIZER: model.tokenizer.to_json()}
     job = JobFolder(folder)
     checkpoint = job.checkpoints / "step_00000000"

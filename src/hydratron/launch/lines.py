@@ -34,6 +34,8 @@ class Pace:
         """`step 20/160`, `loss 5.123`, `3,210 tokens/s`, `about 2 min left`: what is known."""
         step = int(row["step"])
         parts = [f"step {step}/{self._max_steps}"]
+        if is_number(row.get("epoch")):
+            parts.append(f"epoch {row['epoch']:.2f}")
         if is_number(row.get("train/loss")):
             parts.append(f"loss {row['train/loss']:.3f}")
         if is_number(row.get("perf/tokens_per_second")):

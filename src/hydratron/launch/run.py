@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydratron.config.schema import Config
-from hydratron.data.prepare import prepare
+from hydratron.data.prepare import prepare_job
 from hydratron.errors import JobError
 from hydratron.job import JobFolder, read_json
 from hydratron.launch import forkserver, torchrun
@@ -95,8 +95,7 @@ def _write_inputs(
 ) -> Config:
     """Write what the ranks read and what the reader asks; return the configuration with data."""
     if config.data.prepared is None:
-        tokens = config.data, config.tokenizer
-        prepared = prepare(*tokens, sentences=config.sentences, progress=False)
+        prepared = prepare_job(config, progress=False)
         data = dataclasses.replace(config.data, prepared=str(prepared))
         config = dataclasses.replace(config, data=data)
     if config.launch.node_rank == 0:

@@ -55,8 +55,8 @@ class MaskedLanguageHead(nn.Module):
         return y
 
 
-class BertModel(LanguageModel):
-    """Tokens, their segments (0 or 1) and a padding mask -> hidden states, logits or summed losses.
+class BertTrunk(LanguageModel):
+    """Tokens, their segments (0 or 1) and a padding mask -> hidden states.
 
     All inputs are int64 [b, s]; `padding_mask` is 1 for a token and 0 for padding.  The arguments
     are those of `LanguageModel`.
@@ -65,14 +65,9 @@ class BertModel(LanguageModel):
     causal = False
 
     def add_head(self, device: Device) -> None:
-        h = self.shape.hidden_size
         if self.first:
+            h = self.shape.hidden_size
             self.tokentype_embeddings = nn.Parameter(torch.empty(TOKEN_TYPES, h, device=device))
-        if self.last:
-            self.lm_head = MaskedLanguageHead(self.shape, self.word_embeddings.rows, device)
-            # Whole on every rank.
-            self.pooler = ColumnParallelLinear(h, h, ALONE, device)
-            self.binary_head = ColumnParallelLinear(h, 2, ALONE, device)
 
     def forward(self, tokens: Tensor, tokentype_ids: Tensor, padding_mask: Tensor) -> Tensor:
         """Hidden states [b, s, h] after the last layer, equal on all ranks of the replica.
@@ -81,6 +76,19 @@ class BertModel(LanguageModel):
         """
         x = self.embed(tokens) + F.embedding(tokentype_ids, self.tokentype_embeddings)
         return self.encode(x, padding_mask.bool()[:, None, None, :])
+
+
+class BertModel(BertTrunk):
+    """The trunk with the heads of pretraining: hidden states, logits or summed losses."""
+
+    def add_head(self, device: Device) -> None:
+        super().add_head(device)
+        h = self.shape.hidden_size
+        if self.last:
+            self.lm_head = MaskedLanguageHead(self.shape, self.word_embeddings.rows, device)
+            # Whole on every rank.
+            self.pooler = ColumnParallelLinear(h, h, ALONE, device)
+            self.binary_head = ColumnParallelLinear(h, 2, ALONE, device)
 
     def logits(
         self, tokens: Tensor, tokentype_ids: Tensor, padding_mask: Tensor
@@ -123,12 +131,17 @@ class BertModel(LanguageModel):
         return order
 
 
+def bert_trunk_parameters(shape: Shape, init_std: float) -> tuple[ParamSpec, ...]:
+    """How the parameters of `BertTrunk` are split, drawn and decayed."""
+    types = ParamSpec(r"tokentype_embeddings", std=init_std, decayed=True)
+    return (*trunk_parameters(shape, init_std), types)
+
+
 def bert_parameters(shape: Shape, init_std: float) -> ParamTable:
     """How BERT's parameters are split, drawn and decayed: the trunk's, and those of the heads."""
     replicated = r"(lm_head\.dense|pooler|binary_head)\."
     return ParamTable(
-        *trunk_parameters(shape, init_std),
-        ParamSpec(r"tokentype_embeddings", std=init_std, decayed=True),
+        *bert_trunk_parameters(shape, init_std),
         ParamSpec(replicated + "weight", std=init_std, decayed=True),
         ParamSpec(replicated + "bias"),
         ParamSpec(r"lm_head\.norm\.weight", mean=1.0),

@@ -38,6 +38,8 @@ class Metric:
     lower_is_better: bool | None = None
     log: bool = True
     """Whether the logarithmic y applies; a schedule that ends at zero has nothing to show there."""
+    first: bool = False
+    """Whether its chart comes before that of RANKED: what a fine-tuning is judged by."""
     smoothed: bool = False
     """Whether its moving average is drawn, because single values are noise."""
 
@@ -58,6 +60,31 @@ METRICS = (
     Metric("val/sop_loss", "Loss of the order of segments", "validation, nats", LOSS, None),
     Metric("val/sop_accuracy", "Order of segments", "validation, told right", SHARE, log=False),
     Metric("val/frequency_loss", "Loss of frequencies alone", "nats per token", LOSS, None),
+    Metric(
+        "val/accuracy", "Accuracy", "of all that validates", SHARE, TRAINING, "acc", False,
+        log=False, first=True,
+    ),
+    Metric("val/accuracy_middle", "Accuracy, middle school", "RACE", SHARE, None, "middle", False),
+    Metric("val/accuracy_high", "Accuracy, high school", "RACE", SHARE, None, "high", False),
+    Metric(
+        "val/accuracy_matched", "Accuracy, matched genres", "MNLI", SHARE, None, "matched", False
+    ),
+    Metric(
+        "val/accuracy_mismatched", "Accuracy, other genres", "MNLI", SHARE, None, "mis-\nmatched",
+        False,
+    ),
+    Metric(
+        "val/f1", "F1", "of answers, official", SHARE, TRAINING, "F1", False, log=False, first=True
+    ),
+    Metric(
+        "val/exact_match", "Exact match", "of answers, official", SHARE, TRAINING, "EM", False,
+        log=False, first=True,
+    ),
+    Metric("val/f1_answerable", "F1 of questions with an answer", "", SHARE, None),
+    Metric("val/f1_unanswerable", "F1 of questions without one", "", SHARE, None),
+    Metric("val/best_f1", "F1 at the best null threshold", "", SHARE, None),
+    Metric("val/best_null_threshold", "Best null threshold", "difference of logits", panel=None),
+    Metric("epoch", "Epoch", "times the training examples were read", DECIMAL, None),
     Metric("train/mlm_loss", "Masked loss in training", "nats per masked token", LOSS, None),
     Metric("train/sop_loss", "Loss of the order in training", "nats", LOSS, None),
     Metric("train/spikes", "Spikes of the loss", "steps so far", panel=None),
@@ -93,8 +120,11 @@ METRICS = (
     Metric("layers/*/update_ratio", "update relative to the weights", panel=LAYERS),
 )  # fmt: skip
 ROWS = {row.name: row for row in METRICS}
-COLUMNS = tuple(row.name for row in METRICS if row.drawn or row.name in POSITION)
-"""What a frame of logged values begins with, whether it was logged or not."""
+COLUMNS = tuple(
+    row.name for row in METRICS if (row.drawn and not row.first) or row.name in POSITION
+)
+"""What a frame of logged values begins with, whether it was logged or not; a fine-tuning's own
+metrics come where they were."""
 
 
 def metric(name: str) -> Metric:
@@ -124,9 +154,9 @@ def metrics(names: Iterable[str]) -> list[Metric]:
 
 
 def charts(names: Iterable[str]) -> list[Metric]:
-    """Those of `metrics` that have a chart, the one that runs are compared by first."""
+    """Those of `metrics` that have a chart: a task's own, what runs are compared by, the rest."""
     drawn = [row for row in metrics(names) if row.drawn]
-    return sorted(drawn, key=lambda row: row.name != RANKED)
+    return sorted(drawn, key=lambda row: (not row.first, row.name != RANKED))
 
 
 def rank(value: float | None) -> float:

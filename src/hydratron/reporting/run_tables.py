@@ -10,6 +10,7 @@ from html import escape
 from hydratron.reporting.colours import Legends
 from hydratron.reporting.crossing import default_target
 from hydratron.reporting.differences import short_columns
+from hydratron.reporting.ensembles import ensemble_notes
 from hydratron.reporting.evaluations import evaluation_notes
 from hydratron.reporting.formats import MISSING, count, loss
 from hydratron.reporting.grid import Cell, Column, Grid
@@ -57,7 +58,8 @@ def run_section(runs: Sequence[Run], drawn: Legends) -> str:
             f' value="{loss(target)}" size="8"></label>'
         )
         note = f'<p class="note">{RULE}</p>'
-    note += "".join(f'<p class="note">{escape(text)}</p>' for text in evaluation_notes(runs))
+    notes = (*evaluation_notes(runs), *ensemble_notes(runs))
+    note += "".join(f'<p class="note">{escape(text)}</p>' for text in notes)
     return (
         f'<section id="runs"><div class="heading"><h2>Runs</h2>{FILTER}{choice}{FILES}</div>'
         f"{run_grid(runs, drawn).html()}{note}</section>"

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hydratron.reporting import ReportPaths
 from hydratron.reporting.differences import short_columns
+from hydratron.reporting.ensembles import ensemble_notes
 from hydratron.reporting.evaluations import evaluation_notes
 from hydratron.reporting.findings import SHOWN, findings
 from hydratron.reporting.formats import count
@@ -86,7 +87,7 @@ def show(runs: Sequence[Run], paths: ReportPaths) -> None:
     if groups := seed_groups(runs):
         console.print(mean_table(runs, groups))
         console.print()
-    for note in evaluation_notes(runs):
+    for note in (*evaluation_notes(runs), *ensemble_notes(runs)):
         console.print(Text(note), soft_wrap=True)
     for run in runs:
         if run.cause is not None:

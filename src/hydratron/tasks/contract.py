@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,19 +26,17 @@ class Task(Protocol):
     of replicas nor the size of a micro-batch changes the gradient.  (Megatron-LM divides BERT's
     masked loss by the count of each rank and averages the ranks.)  Losses are in nats; sums and
     counts are float64 unless they are trained on.  `network` is the trunk with the head that the
-    task needs; `parts` names the losses whose sum is minimised; `scored` is how many numbers
-    `scores` gives.
+    task needs; `parts` names the losses whose sum is minimised.  A task is `Summed` or `Judged`.
     """
 
     network: type[LanguageModel]
     parts: tuple[str, ...]
-    scored: int
 
     def parameters(self, shape: Shape, init_std: float) -> ParamTable:
         """How the parameters of the network are split, drawn and decayed."""
 
     def predicted(self, sample: Any) -> npt.NDArray[np.int64]:
-        """The tokens of a sample that the network has to tell."""
+        """What the network has to tell of a sample: tokens or a label."""
 
     def collate(self, samples: Sequence[Any]) -> Arrays:
         """One micro-batch of samples as arrays, the samples their first dimension."""
@@ -52,11 +50,47 @@ class Task(Protocol):
     def sums(self, network: Any, batch: Batch) -> Tensor:
         """[parts]: the summed losses of this micro-batch, fp32, with a gradient."""
 
+
+@runtime_checkable
+class Summed(Task, Protocol):
+    """A task whose metrics follow from sums over the validation samples, `scored` of them."""
+
+    scored: int
+
     def scores(self, network: Any, batch: Batch) -> Tensor:
         """[scored]: what is added up over the validation samples."""
 
     def metrics(self, scores: Sequence[float]) -> Scores:
         """The metrics `val/...` of all validation samples together."""
+
+
+class Verdict(NamedTuple):
+    """What became of the validation samples.
+
+    predictions: a row of predictions.jsonl for each; files: further ones by name.
+    """
+
+    metrics: Scores
+    predictions: list[dict[str, Any]]
+    files: dict[str, str]
+
+
+@runtime_checkable
+class Judged(Task, Protocol):
+    """A task whose metrics need what the network says of every validation sample.
+
+    So all of them count alike, however they are divided over replicas and micro-batches.  A batch
+    has `index` [b]: the place of each sample in the order of the files.
+    """
+
+    def width(self, seq_length: int) -> int:
+        """Numbers that are kept of a sample."""
+
+    def outputs(self, network: Any, batch: Batch) -> Tensor:
+        """[b, width], fp32."""
+
+    def judge(self, samples: Any, outputs: npt.NDArray[np.float32]) -> Verdict:
+        """`outputs` [samples, width] of all validation samples, in the order of the files."""
 
 
 def stacked(samples: Sequence[Arrays]) -> Arrays:

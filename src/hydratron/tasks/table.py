@@ -27,6 +27,10 @@ class Row:
     options:      the options of `data=` that its reader takes besides.
     sentences:    whether its data are sentences grouped by document, not whole documents.
     pretrains:    whether it is what `pretrain` means for the architecture.
+    examples:     `module:object` of the Format of its labelled files; "" where it learns from text.
+    inputs:       sequences of a sample.
+    guessing:     `module:function` (corpus, samples, predicted) -> the loss of a model that knows
+                  frequencies only; "" where there is none.
     """
 
     architecture: str
@@ -35,6 +39,9 @@ class Row:
     options: tuple[str, ...] = ()
     sentences: bool = False
     pretrains: bool = False
+    examples: str = ""
+    inputs: int = 1
+    guessing: str = ""
 
     def task(self) -> Task:
         made: Task = _named(self.learns)()
@@ -45,6 +52,35 @@ class Row:
         found: Callable[..., Any] = _named(self.reads)
         return found
 
+    @property
+    def form(self) -> Any:
+        """The Format of its files (`data.labelled.example.Format`), or None."""
+        return _named(self.examples) if self.examples else None
+
+    @property
+    def baseline(self) -> Callable[..., float] | None:
+        found: Callable[..., float] | None = _named(self.guessing) if self.guessing else None
+        return found
+
+
+FREQUENCIES = "hydratron.data.samples.frequency:frequency_loss"
+LABELS = "hydratron.data.samples.labelled:label_loss"
+
+
+def _labelled(
+    learns: str, reads: str, examples: str, inputs: int = 1, guessing: str = LABELS
+) -> Row:
+    """A fine-tuning of BERT's trunk, whose modules are in these rooms."""
+    return Row(
+        "bert",
+        learns=f"hydratron.tasks.{learns}",
+        reads=f"hydratron.data.samples.labelled:{reads}",
+        sentences=True,
+        examples=f"hydratron.data.labelled.{examples}",
+        inputs=inputs,
+        guessing=guessing,
+    )
+
 
 TASKS: dict[str, Row] = {
     "causal": Row(
@@ -52,6 +88,7 @@ TASKS: dict[str, Row] = {
         learns="hydratron.tasks.causal:Causal",
         reads="hydratron.data.samples.assemble:gpt_samples",
         pretrains=True,
+        guessing=FREQUENCIES,
     ),
     "masked": Row(
         "bert",
@@ -60,7 +97,14 @@ TASKS: dict[str, Row] = {
         options=("masking_prob",),
         sentences=True,
         pretrains=True,
+        guessing=FREQUENCIES,
     ),
+    "race": _labelled("labelled:Choice", "choice_samples", "race:RACE", inputs=4),
+    "mnli": _labelled("labelled:Entailment", "text_samples", "glue:MNLI"),
+    "qqp": _labelled("labelled:Paraphrase", "text_samples", "glue:QQP"),
+    "sst2": _labelled("labelled:Sentiment", "text_samples", "glue:SST2"),
+    "squad1": _labelled("span:Span", "span_samples", "squad:SQUAD1", guessing=""),
+    "squad2": _labelled("span:SpanOrNone", "span_samples", "squad:SQUAD2", guessing=""),
 }
 
 

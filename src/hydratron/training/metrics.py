@@ -6,7 +6,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,14 @@ from lightning.pytorch.loggers import Logger
 
 from hydratron.config.cost import flops_per_token
 from hydratron.config.rules import logging_interval
+from hydratron.job import write_text
 from hydratron.training.loss_scale import LossScale
 from hydratron.training.loss_watch import LossWatch
 from hydratron.training.module import LanguageModule
 from hydratron.training.precision import TYPES
 from hydratron.training.throughput import memory_bytes, peak_flops
+
+PREDICTIONS = "predictions.jsonl"
 
 
 class MetricsWriter:
@@ -40,6 +43,16 @@ class MetricsWriter:
             except Exception as error:
                 self.loggers.remove(logger)
                 warnings.warn(f"{type(logger).__name__} stopped: {error}", stacklevel=2)
+
+
+def write_predictions(
+    folder: Path, predictions: Sequence[dict[str, Any]], files: Mapping[str, str]
+) -> None:
+    """What the last validation said of every sample, a JSON line each, and the task's own files."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in predictions]
+    write_text(folder / PREDICTIONS, "".join(lines))
+    for name, text in files.items():
+        write_text(folder / name, text)
 
 
 def finite(value: Any) -> Any:
@@ -105,10 +118,13 @@ class MetricsLog(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
-        row = pl_module.validation_row()
+        row, predictions, files = pl_module.verdict()
         self.watch.see_validation(trainer.global_step, row["val/loss"])
         if "val/frequency_loss" not in self.last:
-            row["val/frequency_loss"] = pl_module.frequency_loss()
+            guessing = pl_module.frequency_loss()
+            row |= {} if guessing is None else {"val/frequency_loss": guessing}
+        if self.writer is not None and predictions:
+            write_predictions(self.writer.path.parent, predictions, files)
         self._pauses.close()
         self.write(pl_module, trainer.global_step, row)
 
@@ -119,6 +135,7 @@ class MetricsLog(Callback):
         wait = waited / (now - self._mark)
         self._mark, self._mark_step, self._waited = now, step, module.loader.waited
         return {
+            **module.epoch(step),
             "train/loss": result.loss,
             **part_losses(module.task.parts, result.losses),
             "train/spikes": self.watch.spikes,

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import lightning as pl
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
 from hydratron.config.schema import Config
 from hydratron.data.corpus import Corpus
+from hydratron.data.labelled.summary import training_size
 from hydratron.data.sampler import ConsumedSampler
 from hydratron.data.samples.assemble import (
     Samples,
@@ -20,13 +20,12 @@ from hydratron.data.samples.assemble import (
     training_samples,
     validation_samples,
 )
-from hydratron.data.samples.frequency import frequency_loss
 from hydratron.errors import DataError, Problem
 from hydratron.models.init import initialize
 from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
-from hydratron.tasks.contract import Batch, Scores
+from hydratron.tasks.contract import Batch, Verdict
 from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
@@ -39,6 +38,7 @@ from hydratron.training.schedule import learning_rate
 from hydratron.training.step import Step, StepResult
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
+from hydratron.training.validating import Validation, validation_of
 
 
 class LanguageModule(pl.LightningModule):
@@ -64,9 +64,11 @@ class LanguageModule(pl.LightningModule):
         self.order_ends = [config.samples]
         self.lr = 0.0
         self.rows: OwnRows | None = None
+        self.epoch_size: int | None = None
         self.result = StepResult((), 0.0)
         self.broken: dict[str, Any] | None = None
-        self._scores = torch.zeros(self.task.scored)
+        self.validation: Validation | None = None
+        self._val_samples: Samples | None = None
 
     @property
     def mesh_strategy(self) -> TensorParallelStrategy:
@@ -106,13 +108,16 @@ class LanguageModule(pl.LightningModule):
 
     def train_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
+        # The order of labelled examples is one of epochs, however many there will be.
+        labelled = bool(self.config.learning.examples)
         samples = training_samples(
             self.config.reader,
             self.corpus,
             self.config.model.seq_length,
-            self.order_ends,
+            [max(self.order_ends)] if labelled else self.order_ends,
             self.config.seed,
         )
+        self.epoch_size = training_size(self.corpus, self.config) if labelled else None
         steps = ConsumedSampler(
             start_step=self.start_step,
             max_steps=trainer.max_steps,
@@ -124,19 +129,32 @@ class LanguageModule(pl.LightningModule):
         self.loader = Loader(samples, steps, self.task, self.config.data.num_workers)
         return self.loader
 
+    def epoch(self, step: int) -> dict[str, float]:
+        """How often the training examples were read after a step; nothing where text is."""
+        if self.epoch_size is None:
+            return {}
+        return {"epoch": step * self.config.trainer.global_batch_size / self.epoch_size}
+
     def val_dataloader(self) -> Loader:
         data, size = self.mesh_strategy.mesh.data, self.config.micro_batch_size
-        mine = list(range(data.rank, self.config.trainer.val_samples, data.size))
+        samples = self._validation_samples()
+        mine = list(range(data.rank, len(samples), data.size))
         batches = [[mine[i : i + size]] for i in range(0, len(mine), size)]
-        return Loader(self._validation_samples(), batches, self.task)
+        return Loader(samples, batches, self.task)
 
-    def frequency_loss(self) -> float:
-        """The validation loss, in nats, of a model that knows the frequencies of tokens only."""
-        return frequency_loss(self.corpus, self._validation_samples(), self.task.predicted)
+    def frequency_loss(self) -> float | None:
+        """The validation loss, in nats, of a model that knows frequencies only, if there is one."""
+        baseline = self.config.learning.baseline
+        if baseline is None:
+            return None
+        return baseline(self.corpus, self._validation_samples(), self.task.predicted)
 
     def _validation_samples(self) -> Samples:
-        read, length = self.config.reader, self.config.model.seq_length
-        return validation_samples(read, self.corpus, length, self.config.trainer.val_samples)
+        if self._val_samples is None:
+            read, length = self.config.reader, self.config.model.seq_length
+            wanted = self.config.trainer.val_samples
+            self._val_samples = validation_samples(read, self.corpus, length, wanted)
+        return self._val_samples
 
     def training_step(self, item: tuple[list[Batch], Tensor], batch_index: int) -> None:
         optimizer = self.optimizers()
@@ -168,17 +186,19 @@ class LanguageModule(pl.LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        self._scores = torch.zeros(self.task.scored, dtype=torch.float64, device=self.device)
+        samples, length = self._validation_samples(), self.config.model.seq_length
+        self.validation = validation_of(self.task, self.device, samples, length)
 
     def validation_step(self, item: tuple[list[Batch], Tensor], batch_index: int) -> None:
+        assert self.validation is not None
         with self.precision():
             for batch in item[0]:
-                self._scores += self.task.scores(self.network, batch)
+                self.validation.add(self.network, batch)
 
-    def validation_row(self) -> Scores:
-        """The metrics over all validation samples, the same on all ranks."""
-        scores = self.mesh_strategy.mesh.data.all_reduce(self._scores.clone())
-        return self.task.metrics(scores.tolist())
+    def verdict(self) -> Verdict:
+        """Of all validation samples, the same on all ranks."""
+        assert self.validation is not None
+        return self.validation.verdict(self.mesh_strategy.mesh.data)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["data"] = {"identity": self.corpus.identity, "order_ends": self.order_ends}

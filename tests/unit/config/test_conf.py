@@ -65,8 +65,11 @@ def test_bert_is_refused_a_tokenizer_without_its_marks(kind: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("experiment", GROUPS["experiment"])
-def test_every_experiment_is_a_valid_sweep(experiment: str) -> None:
-    assert jobs([f"experiment={experiment}"], multirun=True)
+def test_every_experiment_is_a_valid_sweep(experiment: str, tmp_path: Path) -> None:
+    content = yaml.safe_load((conf_dir() / "experiment" / f"{experiment}.yaml").read_text())
+    # A fine-tuning needs its files, and a tokenizer, which init_from= would bring.
+    more = ["tokenizer=wordpiece", f"data.path={tmp_path}"] if "task" in content else []
+    assert jobs([f"experiment={experiment}", *more], multirun=True)
 
 
 @pytest.mark.parametrize("file", sorted(conf_dir().rglob("*.yaml")), ids=lambda file: file.stem)

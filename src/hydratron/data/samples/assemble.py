@@ -31,12 +31,13 @@ class Samples(Protocol):
     def __getitem__(self, i: int) -> Any: ...
 
 
-Reader = Callable[[Corpus, Part, int, int, int], Samples]
-"""(corpus, part, seq_length, n, seed) -> the n samples of a part, as a task reads them."""
+Reader = Callable[[Corpus, Part, int, Any, int], Samples]
+"""(corpus, part, seq_length, n, seed) -> the n samples of a part, as a task reads them; labelled
+ones take None for all of them, once."""
 
 
 def split_samples(
-    read: Reader, corpus: Corpus, split: str, seq_length: int, n: int, seed: int
+    read: Reader, corpus: Corpus, split: str, seq_length: int, n: int | None, seed: int
 ) -> Samples:
     """The n samples of `train` or `validation` in the order of a seed, blended if it has parts.
 
@@ -45,6 +46,7 @@ def split_samples(
     parts = corpus.splits[split]
     if len(parts) == 1:
         return read(corpus, parts[0], seq_length, n, seed)
+    assert n is not None  # Labelled examples are no blend.
     weights = [part.weight for part in parts]
     sets = [
         read(corpus, part, seq_length, count, seed)
@@ -122,8 +124,8 @@ def training_samples(
     return orders[0] if len(orders) == 1 else Continued(orders)
 
 
-def validation_samples(read: Reader, corpus: Corpus, seq_length: int, n: int) -> Samples:
-    """The first n samples of the validation split's one fixed order."""
+def validation_samples(read: Reader, corpus: Corpus, seq_length: int, n: int | None) -> Samples:
+    """The first n samples of the validation split's one fixed order, or all."""
     return split_samples(read, corpus, VALIDATION, seq_length, n, VALIDATION_SEED)
 
 

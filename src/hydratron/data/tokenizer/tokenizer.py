@@ -64,6 +64,13 @@ class Tokenizer:
         encodings = self._inner.encode_batch_fast(texts, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
+    def encode_with_offsets(
+        self, texts: Sequence[str]
+    ) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """The same, with the first and the past-the-last character of each token in its text."""
+        encodings = self._inner.encode_batch(texts, add_special_tokens=False)
+        return [(encoding.ids, encoding.offsets) for encoding in encodings]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of the ids; special entries are shown, and a cut character becomes U+FFFD."""
         return str(self._inner.decode(ids, skip_special_tokens=False))

@@ -1,0 +1,1 @@
+"""Labelled examples in the files of GLUE, RACE and SQuAD: read, tokenised once, and kept."""
