@@ -41,7 +41,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "planner": {"config", "models", "parallel", "tasks", "training"},
     "interop": {"checkpoint", "config", "data", "models", "parallel", "tasks", "training"},
-    "reproduce": {"config", "launch", "reporting"},
+    "reproduce": {"config", "data", "evaluation", "launch", "reporting"},
     "cli": {
         "config",
         "data",
