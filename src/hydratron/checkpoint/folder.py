@@ -40,7 +40,7 @@ from hydratron.checkpoint.manifest import (
     write,
 )
 from hydratron.checkpoint.participant import MakesRoom, Participant, Saved
-from hydratron.checkpoint.trust import TrustedReader, TrustedWriter, shards
+from hydratron.checkpoint.trust import TrustedReader, TrustedWriter
 from hydratron.errors import HydratronError
 from hydratron.job import CHECKPOINT_NAME, checkpoint_step
 
@@ -75,10 +75,9 @@ def save(
                 partial.mkdir(parents=True)
         with _together(path):
             planner = dcp.DefaultSavePlanner(flatten_state_dict=False)
-            dcp.save(tensors, storage_writer=TrustedWriter(partial), planner=planner)
-            # Each rank its own, that no rank waits long for the others' shards to be read.
-            own = {file.name: fingerprint(file) for file in shards(partial, rank)}
-        files = {name: print_ for each in _gathered(own) for name, print_ in each.items()}
+            writer = TrustedWriter(partial)
+            dcp.save(tensors, storage_writer=writer, planner=planner)
+        files = {name: each for prints in _gathered(writer.prints) for name, each in prints.items()}
         with _together(path):
             if rank == 0:
                 state = {"version": VERSION, "step": step, "participants": plain}
