@@ -11,6 +11,7 @@ from tests.helpers.fault_table import FaultTable, note_rows
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the cells of matrices marked `whole` too")
+    parser.addoption("--soak", type=float, default=60, help="seconds of random faults, with --all")
     parser.addoption("--fault-table", type=Path, help="write here what became of each fault")
 
 
