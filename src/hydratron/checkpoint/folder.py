@@ -35,6 +35,7 @@ from hydratron.checkpoint.manifest import (
     manifest_files,
     remove,
     replace,
+    state_of,
     text_of,
     verify,
     write,
@@ -130,8 +131,8 @@ def load(
 def load_weights(path: Path, model: Participant) -> int:
     """Fill the participant `model` alone, on all ranks, and return the step."""
     # What the others are called is in a file that load() verifies before it believes it.
-    state = json.loads(text_of(path, STATE))
-    return load(path, {"model": model}, optional=state["participants"].keys() - {"model"})
+    others = state_of(path).get("participants", {}).keys() - {"model"}
+    return load(path, {"model": model}, optional=others)
 
 
 def _collect(
@@ -199,12 +200,14 @@ def _difference(there: Saved, here: Tensor) -> str:
 
 
 def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
-    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    state = state_of(path)
     if state.get("version", 1) != VERSION:
         raise HydratronError(
             f"{path}: was written by an older hydratron: train again or use that version"
         )
-    step: int = state["step"]
+    step = state["step"]
+    if not isinstance(step, int) or "participants" not in state:
+        raise HydratronError(f"{path}: its {STATE} says step {step}, no whole number")
     if CHECKPOINT_NAME.fullmatch(path.name) and checkpoint_step(path) != step:
         raise HydratronError(f"{path}: its {STATE} says step {step}")
     return step, state["participants"]

@@ -134,6 +134,11 @@ class TrustedReader(FileSystemReader):
                 raise HydratronError(f"{self.file}: {name!r} is not a file of this checkpoint")
             key = MetadataIndex(str(index["fqn"]), _size(index["offset"]), index["index"])
             places[key] = _StorageInfo(name, int(place["offset"]), int(place["length"]))
+        named = sum(math.prod(t.size) * t.properties.dtype.itemsize for t in tensors.values())
+        there = sum((self.file.parent / name).stat().st_size for name in self.files)
+        if named > there:  # Room is made for what is named, before anything is read.
+            said = f"names {named:,} bytes of tensors, {there:,} lie here"
+            raise HydratronError(f"{self.file}: {said}")
         return Metadata(tensors, storage_data=places)
 
 

@@ -51,6 +51,7 @@ def run(argv: Sequence[str]) -> int:
         return code
     from hydratron.config.task import run_planned
     from hydratron.launch.accelerators import check as check_accelerators
+    from hydratron.launch.room import check as check_room
     from hydratron.launch.settling import settle
     from hydratron.launch.supervision import sigterm_raises
 
@@ -59,6 +60,7 @@ def run(argv: Sequence[str]) -> int:
     if not args.prepare_only:
         if planned.here:
             check_accelerators(job.config for job in planned.jobs)
+            check_room(job.config for job in planned.jobs)
         planned, results = settle(planned, "train")
         check_place(planned)
         work = _work(planned, results)

@@ -209,7 +209,7 @@ def _is_job(path: Path) -> bool:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = plain_yaml.read(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HydratronError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise HydratronError(f"{path}: is not a configuration (key: value lines)")
@@ -219,5 +219,5 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         return read_json(path) or {}
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise HydratronError(f"{path}: is not JSON: {error}") from error
