@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import struct
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -191,10 +189,12 @@ CHECKPOINTS: dict[str, Make] = {
     "reduce": metadata(lambda command: Calls(os.system, command)),
     "reduce in a state": metadata(lambda command: Builds(Calls(os.system, command))),
     "eval": metadata(
-        lambda command: Calls(eval, f"__import__('os').system({command!r})")  # noqa: S307
+        lambda command: Calls(eval, f"__import__('os').system({command!r})")
     ),
     "a global by hand": metadata(lambda command: _global("posix", "system", command)),
-    "a global with dots": metadata(lambda command: _global("torch", "serialization.os.system", command)),
+    "a global with dots": metadata(
+        lambda command: _global("torch", "serialization.os.system", command)
+    ),
     "a class of ours": metadata(lambda command: _global("hydratron.cli", "main", command)),
     "a shard elsewhere": changed_metadata(_elsewhere),
     "a pickled object for a tensor": changed_metadata(_bytes),
@@ -228,7 +228,9 @@ PAGES: dict[str, Make] = {
     "metrics of NaN and infinity": beside(
         "metrics.jsonl", ROW + '\n{"step": 2, "train/loss": NaN, "val/loss": 1e999}\n'
     ),
-    "metrics that are no numbers": beside("metrics.jsonl", ROW + '\n{"step": {}, "train/loss": []}\n'),
+    "metrics that are no numbers": beside(
+        "metrics.jsonl", ROW + '\n{"step": {}, "train/loss": []}\n'
+    ),
     "metrics without end": beside("metrics.jsonl", ROW + "\n" + DEEP + "\n"),
     "metrics of 400 digits": beside("metrics.jsonl", '{"step": ' + "9" * 400 + "}\n"),
     "metrics of 5,000 digits": beside("metrics.jsonl", '{"step": ' + "9" * 5000 + "}\n"),
@@ -249,74 +251,3 @@ PAGES: dict[str, Make] = {
     "a FIFO for a configuration": fifo("config.yaml"),
     "a FIFO for a result": fifo("result.json"),
 }  # fmt: skip
-
-
-def _safetensors(header: bytes, length: int | None = None) -> bytes:
-    return struct.pack("<Q", len(header) if length is None else length) + header
-
-
-def _zip_bomb(folder: Path, command: str) -> None:
-    (folder / "model.safetensors").unlink()
-    with zipfile.ZipFile(folder / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(Calls(os.system, command)))
-        archive.writestr("archive/data/0", bytes(1 << 26))
-
-
-def _far(start: int, end: int) -> bytes:
-    row = {"dtype": "F32", "shape": [1 << 31, 1 << 31], "data_offsets": [start, end]}
-    return json.dumps({"transformer.wte.weight": row}).encode()
-
-
-# To convert and init_from, in the place of a file of Hugging Face's.
-FOREIGN: dict[str, Make] = {
-    "a header of 2**62 bytes": beside("model.safetensors", _safetensors(b"{}", 1 << 62)),
-    "a header without end": beside("model.safetensors", _safetensors(DEEP.encode())),
-    "tensors outside the file": beside("model.safetensors", _safetensors(_far(0, 1 << 62))),
-    "tensors before the file": beside("model.safetensors", _safetensors(_far(-8, 8))),
-    "a pickle in a zip bomb": _zip_bomb,
-    "an index that names ../": beside(
-        "model.safetensors.index.json", '{"weight_map": {"transformer.wte.weight": "../x"}}'
-    ),
-    "code of their own": beside(
-        "config.json",
-        '{"model_type": "gpt2", "auto_map": {"AutoModel": "modeling.Evil"}, "n_layer": "COMMAND"}',
-    ),
-    "a configuration without end": beside("config.json", DEEP),
-    "a configuration of 5,000 digits": beside(
-        "config.json", '{"model_type": "gpt2", "n_layer": ' + "9" * 5000 + "}"
-    ),
-    "a model of 10**12 layers": beside(
-        "config.json",
-        '{"model_type": "gpt2", "n_layer": 1000000000000, "n_embd": 8, "n_head": 1,'
-        ' "n_positions": 8, "vocab_size": 300}',
-    ),
-    "their tokenizer without end": beside("tokenizer.json", DEEP),
-}
-
-
-def _index(content: bytes) -> Make:
-    def make(folder: Path, command: str) -> None:
-        (folder / "mine.idx").write_bytes(content)
-        (folder / "mine.bin").write_bytes(b"12345678")
-
-    return make
-
-
-def _indexed(code: int, sequences: int, documents: int, body: bytes = b"") -> bytes:
-    return b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, code, sequences, documents) + body
-
-
-# To evaluate and train as data: the folder's mine.bin and mine.idx, or its mine.txt.
-TOKENS: dict[str, Make] = {
-    "an index of 2**62 sequences": _index(_indexed(4, 1 << 62, 1 << 62)),
-    "an index of a type of nobody's": _index(_indexed(99, 1, 1, bytes(64))),
-    "sizes below zero": _index(
-        _indexed(8, 1, 2, struct.pack("<i", -5) + struct.pack("<q", 0) + struct.pack("<qq", 0, 1))
-    ),
-    "places outside": _index(
-        _indexed(
-            8, 1, 2, struct.pack("<i", 4) + struct.pack("<q", 1 << 40) + struct.pack("<qq", 0, 1)
-        )
-    ),
-    "an empty index": _index(b""),
-}

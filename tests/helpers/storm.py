@@ -121,7 +121,10 @@ class Storm:
                 time.sleep(self.draw.uniform(0.0, seconds))
                 below = descendants(launcher.pid)
                 self.strike(fault, launcher.pid)
-            launcher.wait(120)
+            launcher.wait(240)
+        except subprocess.TimeoutExpired:
+            told = (self.folder / "said").read_text()
+            raise AssertionError(f"it goes on after {self.faults[-1:]}: {told}") from None
         finally:
             below |= descendants(launcher.pid)
             launcher.kill()

@@ -58,14 +58,16 @@ def test_a_kill_of_any_process_loses_one_interval_at_most(
 def test_a_soak_ends_bitwise_on_the_clean_run(
     pytestconfig: pytest.Config, data: Path, tmp_path: Path, record_property: Measure
 ) -> None:
-    seconds, steps = float(pytestconfig.getoption("--soak")), 30 * INTERVAL
+    seconds, steps = float(pytestconfig.getoption("--soak")), 15 * INTERVAL
     draw, counted, most, jobs = random.Random(67), Counter[str](), 0, 0
     clean: dict[str, list[tuple[int, float]]] = {}
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         shape = ("single", "tp2", "dp2")[jobs % 3]
         if shape not in clean:
+            began = time.monotonic()
             clean[shape] = clean_losses(data, shape, steps, tmp_path / f"clean_{shape}")
+            end += time.monotonic() - began
         storm = Storm(tmp_path / f"job_{jobs}", storm_config(data, shape, steps), draw)
         while not storm.attempt(draw.choice(FAULTS) if time.monotonic() < end else None):
             assert storm.faults, (storm.folder / "said").read_text()
