@@ -51,7 +51,7 @@ def storm_config(data: Path, shape: str, steps: int) -> Config:
     """A tiny job that saves often; dropout, so that its random states count too."""
     return small_training(
         data, **SHAPES[shape], trainer__max_steps=steps, trainer__val_every_n_steps=INTERVAL,
-        trainer__timeout_seconds=60, model__dropout=0.1, checkpoint__every_n_steps=INTERVAL,
+        trainer__timeout_seconds=240, model__dropout=0.1, checkpoint__every_n_steps=INTERVAL,
         checkpoint__keep=2, launch__threads_per_rank=1,
     )  # fmt: skip
 
@@ -121,7 +121,7 @@ class Storm:
                 time.sleep(self.draw.uniform(0.0, seconds))
                 below = descendants(launcher.pid)
                 self.strike(fault, launcher.pid)
-            launcher.wait(240)
+            launcher.wait(600)
         except subprocess.TimeoutExpired:
             told = (self.folder / "said").read_text()
             raise AssertionError(f"it goes on after {self.faults[-1:]}: {told}") from None
@@ -158,7 +158,7 @@ class Storm:
 
     def check_nothing_lives(self, below: set[int]) -> None:
         """No process of the job is left, and what it leaves can be gone on from; notes the loss."""
-        gone = wait_until(lambda: not (living(below) or writing_below(self.folder / "job")), 15.0)
+        gone = wait_until(lambda: not (living(below) or writing_below(self.folder / "job")), 30.0)
         assert gone, (self.faults, living(below), writing_below(self.folder / "job"))
         saved, done = saved_step(self.job), last_step(self.job)
         if len(self.lost) < len(self.faults):
@@ -172,7 +172,7 @@ class Storm:
             # The worker writes a new file of the rows that stay, and goes on in it.
             return stamp(self.job.metrics) not in (before, None) and last_step(self.job) > step
 
-        wait_until(lambda: ended() is not None or stepped(), 90.0)
+        wait_until(lambda: ended() is not None or stepped(), 240.0)
         return ended() is None
 
 
