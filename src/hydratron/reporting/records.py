@@ -199,7 +199,8 @@ def is_alive(job: JobFolder) -> bool:
     if held is not None:
         return held
     path = job.metrics
-    return path.exists() and time.time() - path.stat().st_mtime < RECENT_SECONDS
+    # Of the future no more than of the past: clocks of two machines differ.
+    return path.exists() and abs(time.time() - path.stat().st_mtime) < RECENT_SECONDS
 
 
 def _is_job(path: Path) -> bool:
