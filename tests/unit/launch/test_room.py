@@ -58,5 +58,5 @@ def test_what_fits_is_not_refused() -> None:
     config.parallel.tensor_model_parallel_size = 2
     check([config], memory=5 * GB)
     config.parallel.data_parallel_size = 2
-    with pytest.raises(ConfigError, match="take 11 GB"):
+    with pytest.raises(ConfigError, match="take 10 GB"):
         check([config], memory=5 * GB)
