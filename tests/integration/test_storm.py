@@ -58,7 +58,7 @@ def test_a_kill_of_any_process_loses_one_interval_at_most(
 def test_a_soak_ends_bitwise_on_the_clean_run(
     pytestconfig: pytest.Config, data: Path, tmp_path: Path, record_property: Measure
 ) -> None:
-    seconds, steps = float(pytestconfig.getoption("--soak")), 15 * INTERVAL
+    seconds, steps = float(pytestconfig.getoption("--soak")), 6 * INTERVAL
     draw, counted, most, jobs = random.Random(67), Counter[str](), 0, 0
     clean: dict[str, list[tuple[int, float]]] = {}
     end = time.monotonic() + seconds
@@ -69,7 +69,7 @@ def test_a_soak_ends_bitwise_on_the_clean_run(
             clean[shape] = clean_losses(data, shape, steps, tmp_path / f"clean_{shape}")
             end += time.monotonic() - began
         storm = Storm(tmp_path / f"job_{jobs}", storm_config(data, shape, steps), draw)
-        while not storm.attempt(draw.choice(FAULTS) if time.monotonic() < end else None):
+        while not storm.attempt(draw.choice(FAULTS) if time.monotonic() < end else None, 6.0):
             assert storm.faults, (storm.folder / "said").read_text()
         assert losses(storm.job) == clean[shape]
         for fault, lost in zip(storm.faults, storm.lost, strict=True):
