@@ -185,6 +185,11 @@ def kill_any(storm: Storm, launcher: int) -> str:
     return "SIGKILL of the launcher" if victim == launcher else "SIGKILL of a rank or worker"
 
 
+def kill_launcher(storm: Storm, launcher: int) -> str:
+    os.kill(launcher, signal.SIGKILL)
+    return "SIGKILL of the launcher"
+
+
 def terminate(storm: Storm, launcher: int) -> str:
     """SIGTERM to the launcher, to one rank, or to all."""
     ranks = sorted(writing_below(storm.job.path))

@@ -46,9 +46,12 @@ def test_a_paragraph_that_never_ends_is_cut_at_a_space(monkeypatch: pytest.Monke
 
 
 @pytest.mark.fault(55)
-@pytest.mark.parametrize("name", ["bomb.txt.gz", "bomb.jsonl.gz", "line.jsonl.gz"])
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("bomb.txt.gz", "word"), ("bomb.jsonl.gz", "word"), ("line.jsonl.gz", "line")],
+)
 def test_a_word_or_a_line_without_end_is_refused_soon(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "LONGEST_LINE", 1 << 24)
     endless = b"a" * 1_000_000
@@ -58,7 +61,7 @@ def test_a_word_or_a_line_without_end_is_refused_soon(
             file.write(endless)
         file.write(b"" if name.endswith("txt.gz") else b'"}\n')
     found = InputFile(name, tmp_path / name)
-    with pytest.raises(DataError, match=r"a (word|line) of more than .* (letters|bytes)") as caught:
+    with pytest.raises(DataError, match=f"a {what} of more than") as caught:
         list(read_pieces(found, "text", lambda count: None, next_boundary))
     assert str(caught.value).startswith(str(tmp_path / name))
 
