@@ -87,7 +87,8 @@ class _Hashing(FileSystem):
             with super().create_stream(path, mode) as stream:
                 yield stream
             return
-        with config.patch("save.compute_crc32", False), followed(Path(path), self.prints) as stream:
+        unsummed = config.patch("save.compute_crc32", False)  # type: ignore[attr-defined]
+        with unsummed, followed(Path(path), self.prints) as stream:
             yield stream
 
 
