@@ -8,7 +8,7 @@ EXTRAS ?= dev
 # A file's tests share what they prepare, so a file stays with one process; long files come first.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow parity faults lint format clean
+.PHONY: demo test test-slow parity faults soak lint format clean
 
 demo: $(VENV)/.installed  ## Train three sizes at two parallel degrees and open the curves
 	$(BIN)/hydratron train -m experiment=demo $(ARGS)
@@ -23,7 +23,11 @@ parity: $(VENV)/.installed-dev  ## Every combination of degrees, where `make tes
 	$(PYTEST) tests/distributed --all $(ARGS)
 
 faults: $(VENV)/.installed-dev  ## Every fault, where `make test` has some; writes docs/faults.md
-	$(PYTEST) -m fault --all --fault-table=docs/faults.md $(ARGS)
+	$(PYTEST) -m fault --all --fault-table=docs/faults.md --soak=$(or $(SOAK),60) $(ARGS)
+
+soak: $(VENV)/.installed-dev  ## Ten minutes of random faults (SOAK=seconds); renews its row of docs/faults.md
+	$(PYTEST) -n 0 -m fault --all -k soak --fault-table=docs/faults.md --keep-rows \
+	  --soak=$(or $(SOAK),600) $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## Check format, lint and types
 	$(BIN)/ruff format --check src tests

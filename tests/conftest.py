@@ -11,13 +11,16 @@ from tests.helpers.fault_table import FaultTable, note_rows
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="the cells of matrices marked `whole` too")
+    parser.addoption("--soak", type=float, default=60, help="seconds of random faults, with --all")
     parser.addoption("--fault-table", type=Path, help="write here what became of each fault")
+    keep = "leave the rows of --fault-table that this run does not show as they are"
+    parser.addoption("--keep-rows", action="store_true", help=keep)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     path = config.getoption("--fault-table")
     if path and not hasattr(config, "workerinput"):  # xdist's other processes only report.
-        config.pluginmanager.register(FaultTable(path))
+        config.pluginmanager.register(FaultTable(path, config.getoption("--keep-rows")))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

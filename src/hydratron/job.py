@@ -120,11 +120,15 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file, or None when the file does not exist."""
+    """The object in a file, or None when there is no such file; ValueError for what is no JSON."""
+    if not path.is_file():  # Nor a pipe, which whoever opens it waits for.
+        return None
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except RecursionError:
+        raise ValueError("levels without end") from None
     return content
 
 

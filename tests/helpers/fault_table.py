@@ -21,6 +21,7 @@ HEAD = """\
 
 Written by `make faults` from its own run; the rows stand in `tests/faults.yaml`. Verdicts: PASS,
 FAIL, SKIPPED (its tests could not run on that machine), NOT TESTED (no test of the run shows it).
+`make soak` renews its own row alone.
 
 """
 
@@ -51,8 +52,14 @@ class Shown:
 class FaultTable:
     """Collects what the tests report, with xdist in the process that starts the others."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, keep: bool = False) -> None:
+        """With `keep` the rows that no test of this run shows stay as the file has them."""
         self.path = path
+        self.before: dict[int, str] = {}
+        if keep and path.exists():
+            lines = path.read_text(encoding="utf-8").splitlines()
+            rows = [line for line in lines if line.startswith("| ") and line[2].isdigit()]
+            self.before = {int(line.split()[1]): line for line in rows}
         self.rows: dict[int, list[str]] = yaml.safe_load(ROWS.read_text(encoding="utf-8"))
         self.shown = {number: Shown() for number in self.rows}
 
@@ -70,19 +77,25 @@ class FaultTable:
 
     def pytest_sessionfinish(self) -> None:
         day = datetime.datetime.now(datetime.UTC).date().isoformat()
-        count = sum(row.verdict == "PASS" for row in self.shown.values())
+        renewed = {number: self._line(number) for number in self.rows}
+        kept = {n: line for n, line in self.before.items() if not self.shown[n].outcomes}
+        table = {n: line for n, line in (renewed | kept).items() if n in self.rows}
+        count = sum(line.endswith("| PASS |") for line in table.values())
         lines = [
             f"{count} of {len(self.rows)} rows pass; {day}, Python {platform.python_version()}, "
             f"{platform.system()}.\n",
             "| # | fault | what must happen | measure | verdict |",
             "|---|---|---|---|---|",
+            *table.values(),
         ]
-        for number, (fault, expected) in self.rows.items():
-            shown = self.shown[number]
-            cells = [str(number), fault, expected, shown.measure, shown.verdict]
-            lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+
+    def _line(self, number: int) -> str:
+        fault, expected = self.rows[number]
+        shown = self.shown[number]
+        cells = [str(number), fault, expected, shown.measure, shown.verdict]
+        return f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |"
 
 
 def rows_of(item: pytest.Item) -> list[int]:

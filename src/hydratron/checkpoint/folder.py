@@ -36,12 +36,13 @@ from hydratron.checkpoint.manifest import (
     manifest_files,
     remove,
     replace,
+    state_of,
     text_of,
     verify,
     write,
 )
 from hydratron.checkpoint.participant import MakesRoom, Participant, Saved
-from hydratron.checkpoint.trust import TrustedReader, TrustedWriter, shards
+from hydratron.checkpoint.trust import TrustedReader, TrustedWriter
 from hydratron.errors import HydratronError
 from hydratron.job import CHECKPOINT_NAME, checkpoint_step
 
@@ -76,10 +77,9 @@ def save(
                 partial.mkdir(parents=True)
         with _together(path):
             planner = dcp.DefaultSavePlanner(flatten_state_dict=False)
-            dcp.save(tensors, storage_writer=TrustedWriter(partial), planner=planner)
-            # Each rank its own, that no rank waits long for the others' shards to be read.
-            own = {file.name: fingerprint(file) for file in shards(partial, rank)}
-        files = {name: print_ for each in _gathered(own) for name, print_ in each.items()}
+            writer = TrustedWriter(partial)
+            dcp.save(tensors, storage_writer=writer, planner=planner)
+        files = {name: each for prints in _gathered(writer.prints) for name, each in prints.items()}
         with _together(path):
             if rank == 0:
                 state = {"version": VERSION, "step": step, "participants": plain}
@@ -140,8 +140,8 @@ def load(
 def load_weights(path: Path, model: Participant) -> int:
     """Fill the participant `model` alone, on all ranks, and return the step."""
     # What the others are called is in a file that load() verifies before it believes it.
-    state = json.loads(text_of(path, STATE))
-    return load(path, {"model": model}, optional=state["participants"].keys() - {"model"})
+    others = state_of(path).get("participants", {}).keys() - {"model"}
+    return load(path, {"model": model}, optional=others)
 
 
 def _collect(
@@ -212,12 +212,14 @@ def _difference(there: Saved, here: Tensor) -> str:
 
 
 def _read_state(path: Path) -> tuple[int, dict[str, dict[str, Any]]]:
-    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    state = state_of(path)
     if state.get("version", 1) != VERSION:
         raise HydratronError(
             f"{path}: was written by an older hydratron: train again or use that version"
         )
-    step: int = state["step"]
+    step = state["step"]
+    if not isinstance(step, int) or "participants" not in state:
+        raise HydratronError(f"{path}: its {STATE} says step {step}, no whole number")
     if CHECKPOINT_NAME.fullmatch(path.name) and checkpoint_step(path) != step:
         raise HydratronError(f"{path}: its {STATE} says step {step}")
     return step, state["participants"]

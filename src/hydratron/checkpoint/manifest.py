@@ -45,7 +45,22 @@ def config_text(path: Path) -> str:
 def text_of(path: Path, name: str) -> str:
     """A text of the checkpoint, as the manifest vouches for it."""
     check(path / name, read_manifest(path).get(name))
-    return (path / name).read_text(encoding="utf-8")
+    try:
+        return (path / name).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise HydratronError(f"{path / name}: {error}") from None
+
+
+def state_of(path: Path) -> dict[str, Any]:
+    """What is in the file of a checkpoint that is not a tensor; the manifest vouches for it."""
+    file = path / STATE
+    try:
+        state = json.loads(text_of(path, STATE))
+    except (ValueError, RecursionError) as error:
+        raise HydratronError(f"{file}: is not JSON: {error}") from None
+    if not isinstance(state, dict) or not isinstance(state.get("participants", {}), dict):
+        raise HydratronError(f"{file}: says neither step nor participants")
+    return state
 
 
 def manifest_files(path: Path) -> Collection[str]:
@@ -56,6 +71,8 @@ def manifest_files(path: Path) -> Collection[str]:
 def read_manifest(path: Path) -> dict[str, Any]:
     """Name -> size and hash, the names plain; HydratronError when something is missing in it."""
     try:
+        if not (path / MANIFEST).is_file():
+            raise FileNotFoundError("no such file")
         files = json.loads((path / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise HydratronError(f"{path}: not a whole checkpoint, {MANIFEST}: {error}") from None

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import math
 import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter, Metadata
-from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.filesystem import DEFAULT_SUFFIX, FileSystem, _StorageInfo
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     MetadataIndex,
     TensorProperties,
     TensorStorageMetadata,
 )
+from torch.utils.serialization import config
 
+from hydratron.checkpoint.following import followed
 from hydratron.checkpoint.manifest import METADATA
 from hydratron.checkpoint.participant import Saved
 from hydratron.errors import HydratronError
 
+FILES = 4  # of a rank, at most
+CUT = 16 << 20  # bytes of a file below which no second one is worth it
 DCP = "torch.distributed.checkpoint"
 METADATA_CLASSES = (
     "Metadata MetadataIndex TensorStorageMetadata BytesStorageMetadata ChunkStorageMetadata "
@@ -41,28 +46,50 @@ ALLOWED = {
 }
 
 
-def shards(folder: Path, rank: int) -> list[Path]:
-    """The files that torch wrote on this rank."""
-    return sorted(folder.glob(f"__{rank}_*.distcp"))
-
-
 class TrustedWriter(FileSystemWriter):
     """Leaves out of `.metadata` where on this machine it was written, and names a full disk.
 
-    torch closes its archive after the error of the file and then says that the archive is broken.
+    `prints` has size and hash of every shard that this rank wrote, by its name.
     """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.prints: dict[str, dict[str, Any]] = {}
+        self.fs = _Hashing(self.prints)
 
     def storage_meta(self) -> None:
         return None
 
     def write_data(self, plan: Any, planner: Any) -> Any:
+        # A file's hash takes one core: large shards are cut, as far as the rank has cores.
+        size = sum(_bytes(item.tensor_data) for item in plan.items)
+        most = min(torch.get_num_threads(), FILES, len(plan.items), size // CUT)
+        self.thread_count = max(1, most)
         try:
             return super().write_data(plan, planner)
         except Exception as error:
+            # torch closes its archive after the file's error, and says that the archive is broken.
             before: BaseException | None = error
             while before is not None and not isinstance(before, OSError):
                 before = before.__cause__ or before.__context__
             raise before or error from None
+
+
+class _Hashing(FileSystem):
+    """Hashes the shards while they are written, which is why torch need not sum them too."""
+
+    def __init__(self, prints: dict[str, dict[str, Any]]) -> None:
+        self.prints = prints
+
+    @contextmanager
+    def create_stream(self, path: Any, mode: str) -> Iterator[Any]:
+        if not str(path).endswith(DEFAULT_SUFFIX):
+            with super().create_stream(path, mode) as stream:
+                yield stream
+            return
+        unsummed = config.patch("save.compute_crc32", False)  # type: ignore[attr-defined]
+        with unsummed, followed(Path(path), self.prints) as stream:
+            yield stream
 
 
 class TrustedReader(FileSystemReader):
@@ -108,6 +135,11 @@ class TrustedReader(FileSystemReader):
                 raise HydratronError(f"{self.file}: {name!r} is not a file of this checkpoint")
             key = MetadataIndex(str(index["fqn"]), _size(index["offset"]), index["index"])
             places[key] = _StorageInfo(name, int(place["offset"]), int(place["length"]))
+        named = sum(math.prod(t.size) * t.properties.dtype.itemsize for t in tensors.values())
+        there = sum((self.file.parent / name).stat().st_size for name in self.files)
+        if named > there:  # Room is made for what is named, before anything is read.
+            said = f"names {named:,} bytes of tensors, {there:,} lie here"
+            raise HydratronError(f"{self.file}: {said}")
         return Metadata(tensors, storage_data=places)
 
 
@@ -133,6 +165,11 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) not in ALLOWED:
             raise pickle.UnpicklingError(f"{module}.{name} has no business in a checkpoint")
         return type(name, (_Record,), {"kind": name})
+
+
+def _bytes(tensor: Any) -> int:
+    """What a part of a tensor, as it stands in torch's plan, takes in its file."""
+    return int(math.prod(tensor.chunk.sizes) * tensor.properties.dtype.itemsize) if tensor else 0
 
 
 def _size(record: _Record) -> torch.Size:

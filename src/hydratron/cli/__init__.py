@@ -52,6 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         return _unknown_verb(verb)
     try:
+        os.getcwd()
+    except FileNotFoundError:  # Libraries that are loaded from here end the process without a word.
+        complain("the working folder has been deleted; cd to one that is there")
+        return USAGE_ERROR
+    try:
         code: int = importlib.import_module(f"hydratron.cli.{verb}").run(rest)
         sys.stdout.flush()
         return code

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def check_place(planned: Command) -> None:
     """Raise HydratronError, before any work is done, where the jobs' folders cannot be made."""
-    for folder in dict.fromkeys([planned.folder, *planned.job_folders(planned.folder)]):
+    jobs = planned.job_folders(planned.folder)
+    # A folder that is there already may have one in it that is another's, or closed.
+    inside = [folder / name for folder in jobs for name in ("checkpoints", "logs")]
+    for folder in dict.fromkeys([planned.folder, *jobs, *inside]):
         # The job's own folder may be a file: `settle` has looked into it.
         there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():

@@ -16,6 +16,7 @@ from hydratron.cli.jobs import check_place, claim, complain_of
 from hydratron.cli.labelled import counted, examples, sized
 from hydratron.cli.labelled import tell as tell_examples
 from hydratron.cli.parser import FAILED, INTERRUPTED, PREEMPTED, REQUEUE, Parser, complain, told
+from hydratron.cli.streams import read_or_not
 from hydratron.errors import DataError, HydratronError, Problem
 from hydratron.job import SIGNALLED
 
@@ -51,10 +52,9 @@ def run(argv: Sequence[str]) -> int:
     refuse_secrets([], (job.config for job in planned.jobs), os.environ)
     if (code := shown(args, args.overrides, planned)) is not None:
         return code
-    from hydratron.config.task import run_planned
     from hydratron.launch.accelerators import check as check_accelerators
+    from hydratron.launch.room import check as check_room
     from hydratron.launch.settling import settle
-    from hydratron.launch.supervision import sigterm_raises
 
     planned = counted(planned)
     _say_what_stays(planned)
@@ -62,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
     if not args.prepare_only:
         if planned.here:
             check_accelerators(job.config for job in planned.jobs)
+            check_room(job.config for job in planned.jobs)
         planned, results = settle(planned, "train")
         check_place(planned)
         work = _work(planned, results)
@@ -70,11 +71,19 @@ def run(argv: Sequence[str]) -> int:
     if args.prepare_only:
         print("\n".join(dict.fromkeys(prepared.values())))
         return 0
+    with read_or_not():
+        return _run(args.overrides, planned, Runner(time.time(), work, prepared, starts))
+
+
+def _run(overrides: Sequence[str], planned: Command, runner: Runner) -> int:
+    """Run the jobs and report on them; returns the command's exit code."""
+    from hydratron.config.task import run_planned
+    from hydratron.launch.supervision import sigterm_raises
+
     folder = claim(planned)
-    runner = Runner(time.time(), work, prepared, starts)
     try:
         with sigterm_raises():
-            code = run_planned(runner, planned, args.overrides, folder)
+            code = run_planned(runner, planned, overrides, folder)
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == REQUEUE:
@@ -228,7 +237,8 @@ class Runner:
             data = dataclasses.replace(config.data, prepared=tokens)
             config = dataclasses.replace(config, data=data)
             origin = {**origin, **examples(config, tokens)}
-        result = run_job(config, folder, overrides, position, origin=origin)
+        with read_or_not():  # It may be a process of joblib's.
+            result = run_job(config, folder, overrides, position, origin=origin)
         self.results[folder.name] = result
         return result
 

@@ -34,9 +34,13 @@ def layer_multiply_adds(model: ModelConfig) -> int:
 
 def training_flops(config: Config) -> float:
     """FLOPs of all steps of a job, before its data are there: the vocabulary is as configured."""
-    published = {"gpt2": GPT2_VOCABULARY, "bert": BERT_VOCABULARY}
-    vocab_size = published.get(config.tokenizer.kind, config.tokenizer.vocab_size)
     tokens = config.trainer.max_steps * config.tokens_per_step
     return tokens * flops_per_token(
-        config.model, config.model.padded(vocab_size), config.data.masking_prob
+        config.model, config.model.padded(vocabulary(config)), config.data.masking_prob
     )
+
+
+def vocabulary(config: Config) -> int:
+    """Entries, as configured: what the data have is not known yet."""
+    published = {"gpt2": GPT2_VOCABULARY, "bert": BERT_VOCABULARY}
+    return published.get(config.tokenizer.kind, config.tokenizer.vocab_size)

@@ -54,6 +54,8 @@ def to_yaml(config: Config, section: str | None = None) -> str:
 def load(path: Path) -> Config:
     """Read what `dump` wrote.  Raises ConfigError when the file is missing, broken or strange."""
     try:
+        if path.exists() and not path.is_file():  # Who opens a pipe waits for ever.
+            raise ConfigError([Problem("config", path, "not a file")])
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError([Problem("config", path, "no such file")]) from None

@@ -31,4 +31,7 @@ def read(text: str) -> Any:
             raise yaml.YAMLError(f"more than {DEEPEST} levels")
         if values > MOST_VALUES:
             raise yaml.YAMLError(f"more than {MOST_VALUES:,} values")
-    return yaml.load(text, Loader=LOADER)
+    try:
+        return yaml.load(text, Loader=LOADER)
+    except ValueError as error:  # A number of 5,000 digits, a month of 99 days.
+        raise yaml.YAMLError(str(error)) from None

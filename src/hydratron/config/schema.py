@@ -61,7 +61,10 @@ class DataConfig:
         0.15, "BERT: share of the tokens that are predicted", above=0, maximum=0.5, fixed=True
     )
     num_workers: int = option(
-        0, "processes per rank that read samples ahead; 0 reads within the step", minimum=0
+        0,
+        "processes per rank that read samples ahead; 0 reads within the step",
+        minimum=0,
+        maximum=256,
     )
     cache_dir: str = option(
         "outputs/cache",
@@ -90,7 +93,11 @@ class TokenizerConfig:
         fixed=True,
     )
     vocab_size: int = option(
-        2048, "bpe and wordpiece: entries, special ones included", minimum=257, fixed=True
+        2048,
+        "bpe and wordpiece: entries, special ones included",
+        minimum=257,
+        maximum=1_000_000,
+        fixed=True,
     )
     path: str | None = option(
         None,
@@ -168,7 +175,9 @@ class LaunchConfig:
     kind: str = option(
         "local", "local: warm forkserver on this host; torchrun", choices=("local", "torchrun")
     )
-    threads_per_rank: int = option(0, "CPU threads; 0 shares the host's cores equally", minimum=0)
+    threads_per_rank: int = option(
+        0, "CPU threads; 0 shares the host's cores equally", minimum=0, maximum=4096
+    )
     nodes: int = option(1, "launch=torchrun: hosts; each gets world size / nodes ranks", minimum=1)
     node_rank: int = option(0, "launch=torchrun: which of the hosts this is", minimum=0)
     rendezvous: str | None = option(

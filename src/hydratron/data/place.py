@@ -14,7 +14,8 @@ def tokens_of(data: DataConfig, job: Path) -> Path:
     The name is a hash of the content, so the same name is the same tokens: `outputs` may be moved
     as a whole.  Raises DataError where there is neither.
     """
-    assert data.prepared is not None
+    if data.prepared is None:
+        raise DataError([Problem("data.prepared", "null", "the folder of the job's tokens")])
     written = Path(data.prepared)
     here = (above / data.cache_dir / written.name for above in job.absolute().parents)
     for place in (written, *here):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from hydratron.checkpoint.folder import (
     manifest_files,
     text_of,
 )
-from hydratron.checkpoint.manifest import check_sizes
+from hydratron.checkpoint.manifest import check_sizes, state_of
 from hydratron.checkpoint.trust import TrustedReader
 from hydratron.config.huggingface import is_huggingface
 from hydratron.config.load import read
@@ -96,7 +95,7 @@ def opened(path: Path, tokenizer: Tokenizer | None = None) -> Opened:
     check_sizes(path)  # The hashes are for the ranks, which read the files.
     try:
         config = read(config_text(path), path / CONFIG)
-        step = int(json.loads(text_of(path, STATE))["step"])
+        step = int(state_of(path)["step"])
     except (ConfigError, KeyError, ValueError, TypeError) as error:
         _refuse(path, f"its configuration cannot be read: {' '.join(str(error).split())}")
     if config.model.architecture != "gpt":

@@ -52,7 +52,10 @@ def read(checkpoint: Path, tokenizer: Tokenizer | None = None) -> Model:
     if tokenizer is None:
         if not (checkpoint / TOKENIZER).is_file():
             raise HydratronError(f"{checkpoint}: has no {TOKENIZER}; name one by --tokenizer")
-        tokenizer = Tokenizer.load(checkpoint / TOKENIZER)
+        try:
+            tokenizer = Tokenizer.load(checkpoint / TOKENIZER)
+        except ValueError as error:
+            raise HydratronError(str(error)) from None
     whole = Whole()
     with alone():
         checkpoints.load(checkpoint, {MODEL: whole}, optional=BESIDE)

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from hydratron.checkpoint.choice import newest_whole, set_aside, strays, sweep
-from hydratron.checkpoint.manifest import Verified, read_manifest, verify
+from hydratron.checkpoint.manifest import (
+    CONFIG,
+    Verified,
+    config_text,
+    manifest_files,
+    read_manifest,
+    verify,
+)
+from hydratron.config.identity import identity
+from hydratron.config.load import read
 from hydratron.config.schema import Config
 from hydratron.errors import HydratronError, JobError
 from hydratron.job import JobFolder, checkpoint_step, named_checkpoint, write_text
@@ -78,6 +87,21 @@ def choose(config: Config, folder: JobFolder) -> tuple[Verified | None, list[str
             if path.parent == folder.checkpoints:
                 set_aside(path)
     return None if start is None else Verified(start, tuple(names[start])), passed
+
+
+def unchanged(config: Config, folder: JobFolder, start: Path | None) -> None:
+    """Raise JobError where the job's own checkpoint was written under another configuration.
+
+    The launcher has compared the command with config.yaml; here it is the file that may have been
+    edited.  What is no part of the job (folders, logging, processes) may differ.
+    """
+    if start is None or start.parent != folder.checkpoints or CONFIG not in manifest_files(start):
+        return
+    old, new = identity(read(config_text(start), start / CONFIG)), identity(config)
+    changed = [f"{key}: {old[key]} -> {new[key]}" for key in old if old[key] != new.get(key)]
+    if changed:
+        advice = "undo that, or name the checkpoint by resume= in another folder"
+        raise JobError(f"{folder.config}: edited since {start.name} ({changed[0]}); {advice}")
 
 
 def keep_rows(folder: JobFolder, start: Path | None) -> None:

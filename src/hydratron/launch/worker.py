@@ -26,7 +26,7 @@ from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
 from hydratron.launch.accelerators import accelerator
 from hydratron.launch.environment import INTERFACES, inherited, one_host
-from hydratron.launch.history import choose, keep_rows, last_row
+from hydratron.launch.history import choose, keep_rows, last_row, unchanged
 from hydratron.launch.lines import told
 from hydratron.launch.meeting import Meeting
 from hydratron.launch.ownership import owned
@@ -85,6 +85,7 @@ def worker(
         torch.set_num_threads(_threads(config, rank))
         _open_group(config, rank, meeting)
         start, passed = choose(config, folder)
+        unchanged(config, folder, None if start is None else start.path)
         if rank.rank == 0:
             folder.result.unlink(missing_ok=True)
             folder.failure.unlink(missing_ok=True)

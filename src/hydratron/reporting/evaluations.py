@@ -28,9 +28,19 @@ def read_evaluations(job: Path) -> list[Record]:
             record = read_json(path)
         except (OSError, ValueError):
             continue
-        if record and isinstance(record.get("metrics"), dict) and "checkpoint" in record:
+        if record and _whole(record):
             found.append(record)
     return sorted(found, key=_newness, reverse=True)
+
+
+def _whole(record: Any) -> bool:
+    """Whether it has what the tables ask of it, in their types."""
+    try:
+        _newness(record), _kind(record)
+        numbers = [float(value) for value in record["metrics"].values()]
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
+        return False
+    return bool(numbers) and isinstance(record["task"], str)
 
 
 def compared(runs: Sequence[Run]) -> list[Run]:

@@ -209,7 +209,8 @@ def is_alive(job: JobFolder) -> bool:
     if held is not None:
         return held
     path = job.metrics
-    return path.exists() and time.time() - path.stat().st_mtime < RECENT_SECONDS
+    # Of the future no more than of the past: clocks of two machines differ.
+    return path.exists() and abs(time.time() - path.stat().st_mtime) < RECENT_SECONDS
 
 
 def _is_job(path: Path) -> bool:
@@ -219,7 +220,7 @@ def _is_job(path: Path) -> bool:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = plain_yaml.read(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise HydratronError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise HydratronError(f"{path}: is not a configuration (key: value lines)")
@@ -229,5 +230,5 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _read_object(path: Path) -> dict[str, Any]:
     try:
         return read_json(path) or {}
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise HydratronError(f"{path}: is not JSON: {error}") from error

@@ -17,6 +17,7 @@ from pyarrow import json as arrow_json
 
 Row = dict[str, Any]
 LARGEST_BLOCK = 2**30
+LARGEST = 2**63
 NULL = re.compile(rb":\s*null\b")
 
 
@@ -70,7 +71,7 @@ def read_metrics(path: Path) -> Sequence[Row]:
 
     A job that goes on from a checkpoint logs some steps again: the later rows replace the earlier.
     """
-    if not path.exists():
+    if not path.is_file():
         return []
     content = path.read_bytes()
     table = _numbers(content)
@@ -108,6 +109,8 @@ def _one_by_one(content: bytes) -> list[Row]:
     for row in _parse(content.decode("utf-8", errors="replace")):
         if not isinstance(row, dict) or not isinstance(row.get("step"), int):
             continue
+        if any(isinstance(value, int) and abs(value) > LARGEST for value in row.values()):
+            continue  # No number that a column has room for.
         if rows and row["step"] < rows[-1]["step"]:
             rows = [earlier for earlier in rows if earlier["step"] < row["step"]]
         rows.append({k: math.nan if v is None else v for k, v in row.items()})
@@ -122,13 +125,13 @@ def _parse(text: str) -> list[Any]:
         values: list[Any] = json.loads("[" + text.replace("\n", ",") + "]")
         if len(values) == text.count("\n") + 1:
             return values
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         pass
     values = []
     for line in text.splitlines():
         try:
             values.append(json.loads(line))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             continue
     return values
 

@@ -107,6 +107,31 @@ def test_another_network_or_vocabulary_is_refused(parent: Path) -> None:
     ]
 
 
+@pytest.mark.fault(26)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("model.seq_length=64", "model.seq_length=64: 128 -> 64"),
+        ("data.source=text", "data.source=text: sotu -> text"),
+        ("model.ffn_hidden_size=256", "model.ffn_hidden_size=256: "),
+        ("model.num_attention_heads=2", "model.num_attention_heads=2: 4 -> 2"),
+        ("optim.lr=1e-3", None),
+        ("trainer.max_steps=500", None),
+        ("parallel=tp2", None),
+    ],
+)
+def test_what_a_checkpoint_is_bound_to_is_refused_and_the_rest_taken(
+    change: str, said: str | None, parent: Path
+) -> None:
+    if said is None:
+        _resumed(parent, change)
+        return
+    with pytest.raises(ConfigError) as caught:
+        _resumed(parent, change)
+    expected = [str(problem) for problem in caught.value.problems]
+    assert any(e.startswith(said) and "cannot change over a resume" in e for e in expected)
+
+
 @pytest.mark.parametrize("steps", [100, 200])
 def test_a_checkpoint_at_or_past_the_last_step_is_refused(parent: Path, steps: int) -> None:
     expected = "above 200, the step of the checkpoint that resume= names"

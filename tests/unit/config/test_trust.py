@@ -55,6 +55,31 @@ def test_a_hostile_yaml_is_refused_in_one_line_and_soon(
     assert not (tmp_path / "marker").exists()
 
 
+GADGETS = (
+    "os.system", "subprocess.Popen", "builtins.eval", "builtins.exec", "builtins.__import__",
+    "pickle.loads", "shutil.rmtree", "runpy.run_path", "hydra.utils.instantiate", "torch.load",
+    "importlib.import_module",
+)  # fmt: skip
+
+
+@pytest.mark.fault(42)
+@pytest.mark.parametrize("gadget", GADGETS)
+def test_no_target_of_a_configuration_is_called(gadget: str, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    call = f"{{_target_: {gadget}, _args_: ['touch {marker}'], _partial_: false}}"
+    for text in (
+        f"model: {call}\n",
+        f"optim: {{lr: {call}}}\n",
+        f"model: {{layernorm: {{norm: {call}}}}}\n",
+        f"logger: {{tags: [{call}]}}\n",
+        call,
+    ):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(ConfigError, match=r"no such option|is expected"):
+            load(tmp_path / "config.yaml")
+    assert not marker.exists()
+
+
 @pytest.mark.fault(48)
 @pytest.mark.parametrize("reader", [own.config_of, checkpoints.opened])
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)

@@ -68,6 +68,15 @@ def test_the_lock_tells_whether_a_job_still_runs(tmp_path: Path) -> None:
     assert read_run(run.folder).status == "unfinished"
 
 
+@pytest.mark.fault(57)
+def test_a_file_of_the_future_does_not_keep_a_job_alive(tmp_path: Path) -> None:
+    run = read_run(write_job(tmp_path / "job", config(), status=None))
+    for seconds, status in ((60, "running"), (86_400, "unfinished")):
+        later = time.time() + seconds
+        os.utime(run.folder / "metrics.jsonl", (later, later))
+        assert read_run(run.folder).status == status
+
+
 def test_the_state_of_a_run_and_its_cause(tmp_path: Path) -> None:
     running = read_run(write_job(tmp_path / "running", config(), status=None))
     assert (running.status, running.cause) == ("running", None)

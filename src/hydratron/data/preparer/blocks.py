@@ -108,9 +108,9 @@ def _read(
         return
     with open_file(file.path, advance) as reader:
         if file.kind == ".txt":
-            for piece in read_text(text_chunks(reader, file.path), cut):
+            for piece in read_text(text_chunks(reader, file.path), cut, file.path):
                 yield Fragment(0, *piece)
         else:
-            for first, content in line_blocks(reader):
+            for first, content in line_blocks(reader, file.path):
                 yield Lines(file.path, first, content, keys)
         seen.append(reader.sha256())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from hydratron.data.text.files import refuse
 
 # Where GPT-2's and BERT's tokenizers always start a new word.
 BOUNDARY = re.compile(r"(?<=\S)(?=[ \n])")
@@ -12,6 +15,8 @@ BOUNDARY = re.compile(r"(?<=\S)(?=[ \n])")
 PARAGRAPH = re.compile(r"(?<=\S)(?=\n\n)")
 # A text without an empty line for so long is cut at a space, for the sake of memory.
 LONGEST_PARAGRAPH = 1 << 22
+# No language has such words, and a tokenizer takes a hundred bytes for each letter of one.
+LONGEST_WORD = 1 << 22
 
 Cut = Callable[[str, int], int]
 """(text, start) -> the first place from `start` on where the text can be cut, or its length."""
@@ -44,8 +49,23 @@ def no_cut(text: str, start: int) -> int:
     return len(text)
 
 
-def cut_stream(chunks: Iterable[str], cut: Cut, length: int) -> Iterator[Piece]:
-    """One document as pieces of about `length` characters, whatever the sizes of its chunks."""
+def check_words(text: str, place: str | Path) -> None:
+    """Raise DataError where a whole text has a word without end."""
+    if len(text) > LONGEST_WORD and max(map(len, text.split()), default=0) > LONGEST_WORD:
+        refuse_word(place)
+
+
+def refuse_word(place: str | Path) -> NoReturn:
+    refuse(place, f"a word of more than {LONGEST_WORD:,} letters is no text; leave it out")
+
+
+def cut_stream(
+    chunks: Iterable[str], cut: Cut, length: int, place: str | Path = "text"
+) -> Iterator[Piece]:
+    """One document as pieces of about `length` characters, whatever the sizes of its chunks.
+
+    Raises DataError, with the `place` of the text, for a word without end.
+    """
     text, searched = "", length
     for chunk in chunks:
         text += chunk
@@ -53,6 +73,8 @@ def cut_stream(chunks: Iterable[str], cut: Cut, length: int) -> Iterator[Piece]:
         while len(text) > searched and (end := cut(text, searched)) < len(text):
             yield Piece(text[:end], False)
             text, searched = text[end:], length
+        if len(text) > length + LONGEST_WORD and cut is not no_cut:
+            refuse_word(place)
         # Without one so far, the search goes on where it stopped.
         searched = max(length, len(text) - 1)
     yield Piece(text, True)

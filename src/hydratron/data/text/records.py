@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hydratron.data.text.cutting import check_words
 from hydratron.data.text.files import READ_BYTES, Advance, Reader, refuse
 
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 MOST_ROWS = 1024
 # Larger strings of mixed characters, one after another, leave gaps in the heap that add up.
 DECODED_BYTES = 1 << 15
+LONGEST_LINE = 1 << 28
 CHOICE = "choose one with --key, in training with data.text_key"
 
 
@@ -37,8 +39,11 @@ def text_chunks(reader: Reader, path: Path) -> Iterator[str]:
             yield text
 
 
-def line_blocks(reader: Reader, size: int = READ_BYTES) -> Iterator[tuple[int, bytes]]:
-    """(number of the first line, whole lines), about `size` bytes each or one longer line."""
+def line_blocks(reader: Reader, path: Path, size: int = READ_BYTES) -> Iterator[tuple[int, bytes]]:
+    """(number of the first line, whole lines), about `size` bytes each or one longer line.
+
+    Raises DataError, with the `path`, for a line without end.
+    """
     number = 1
     parts: list[bytes] = []
     while content := reader.read(size):
@@ -49,6 +54,8 @@ def line_blocks(reader: Reader, size: int = READ_BYTES) -> Iterator[tuple[int, b
             number += block.count(b"\n")
             parts = []
         parts.append(content[end:])
+        if len(parts) * size > LONGEST_LINE:
+            refuse(f"{path}:{number}", f"a line of more than {LONGEST_LINE:,} bytes is none")
     if last := b"".join(parts):
         yield number, last
 
@@ -105,6 +112,7 @@ def _text(entry: dict[str, Any], key: str, place: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         refuse(place, f"the value of {key!r} has half of a surrogate pair")
+    check_words(text, place)
     return text
 
 

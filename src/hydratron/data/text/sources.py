@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Protocol
 
 from hydratron.config.schema import DataConfig
@@ -123,16 +124,16 @@ def read_pieces(file: InputFile, key: str, advance: Advance, cut: Cut) -> Iterat
         return
     with open_file(file.path, advance) as reader:
         if file.kind == ".txt":
-            yield from read_text(text_chunks(reader, file.path), cut)
+            yield from read_text(text_chunks(reader, file.path), cut, file.path)
             return
-        for number, block in line_blocks(reader):
+        for number, block in line_blocks(reader, file.path):
             lines = parse_lines(file.path, number, block, [key])
             yield from (Piece(text, True) for (text,) in lines if text)
 
 
-def read_text(chunks: Iterator[str], cut: Cut) -> Iterator[Piece]:
+def read_text(chunks: Iterator[str], cut: Cut, place: Path) -> Iterator[Piece]:
     """A whole file as one document, or none when it is empty."""
-    pieces = cut_stream(chunks, cut, PIECE_CHARACTERS)
+    pieces = cut_stream(chunks, cut, PIECE_CHARACTERS, place)
     return (piece for piece in pieces if piece.text)
 
 

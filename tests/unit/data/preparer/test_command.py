@@ -97,7 +97,9 @@ def test_neither_workers_nor_blocks_change_a_byte(
     whole = files(request.output)
     monkeypatch.setattr(blocks, "BLOCK_CHARACTERS", 100)
     monkeypatch.setattr(sources, "PIECE_CHARACTERS", 700)
-    monkeypatch.setattr(blocks, "line_blocks", lambda reader: records.line_blocks(reader, 1500))
+    monkeypatch.setattr(
+        blocks, "line_blocks", lambda reader: records.line_blocks(reader, Path(), 1500)
+    )
     for workers in (1, 2):
         output = tmp_path / f"workers{workers}"
         prepare_files(replace(request, output=output, workers=workers), progress=False)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hydratron.data.text import cutting
+from hydratron.data.text import cutting, records
 from hydratron.data.text.cutting import cut_stream, next_boundary, next_paragraph, no_cut
+from hydratron.data.text.files import InputFile
 from hydratron.data.text.sentences import split_sentences
+from hydratron.data.text.sources import read_pieces
+from hydratron.errors import DataError
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,27 @@ def test_a_paragraph_that_never_ends_is_cut_at_a_space(monkeypatch: pytest.Monke
         chunks = [text[i : i + size] for i in range(0, len(text), size)]
         pieces = [piece.text for piece in cut_stream(chunks, next_paragraph, 4)]
         assert pieces == ["some words", " and more words.", "\n\nend"]
+
+
+@pytest.mark.fault(55)
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("bomb.txt.gz", "word"), ("bomb.jsonl.gz", "word"), ("line.jsonl.gz", "line")],
+)
+def test_a_word_or_a_line_without_end_is_refused_soon(
+    name: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "LONGEST_LINE", 1 << 24)
+    endless = b"a" * 1_000_000
+    with gzip.open(tmp_path / name, "wb", compresslevel=1) as file:
+        file.write(b"" if name.endswith("txt.gz") else b'{"text": "')
+        for _ in range(9 if name.startswith("bomb") else 40):
+            file.write(endless)
+        file.write(b"" if name.endswith("txt.gz") else b'"}\n')
+    found = InputFile(name, tmp_path / name)
+    with pytest.raises(DataError, match=f"a {what} of more than") as caught:
+        list(read_pieces(found, "text", lambda count: None, next_boundary))
+    assert str(caught.value).startswith(str(tmp_path / name))
 
 
 @given(st.text("ab \n\té"), st.integers(1, 6), st.lists(st.integers(1, 9)))
