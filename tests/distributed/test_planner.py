@@ -81,7 +81,7 @@ def with_lightnings_own(calls: list[Collective]) -> list[Collective]:
 # Recomputation, micro-batches, and whether the sequence or the optimizer's state is split.
 CASES = [
     *product(("none", "layer"), (4, 2), (False,)),
-    ("none", 4, True), ("layer", 2, True), ("mlp", 4, True),
+    ("layer", 2, True), ("mlp", 4, True),
 ]  # fmt: skip
 
 
