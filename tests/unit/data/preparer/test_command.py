@@ -98,7 +98,7 @@ def test_neither_workers_nor_blocks_change_a_byte(
     monkeypatch.setattr(blocks, "BLOCK_CHARACTERS", 100)
     monkeypatch.setattr(sources, "PIECE_CHARACTERS", 700)
     monkeypatch.setattr(
-        blocks, "line_blocks", lambda reader: records.line_blocks(reader, Path(), 1500)
+        blocks, "line_blocks", lambda reader, path: records.line_blocks(reader, path, 1500)
     )
     for workers in (1, 2):
         output = tmp_path / f"workers{workers}"

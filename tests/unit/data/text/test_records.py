@@ -33,7 +33,7 @@ class Bytes:
 
 
 def lines_of(content: bytes, size: int) -> list[tuple[int, bytes]]:
-    return list(line_blocks(Bytes(content, size), size))  # type: ignore[arg-type]
+    return list(line_blocks(Bytes(content, size), Path("a"), size))  # type: ignore[arg-type]
 
 
 @given(st.text("ab\n").map(str.encode), st.integers(1, 9))
