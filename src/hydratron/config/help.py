@@ -100,7 +100,9 @@ def _help(intro: str, without: Collection[str] = ()) -> str:
         value = value_of(config, key)
         shown = "null" if value is None else str(value).lower() if option.kind is bool else value
         allowed = option.bounds.get("choices", ())
-        meaning = f"{option.meaning} ({'|'.join(allowed)})" if allowed else option.meaning
+        # Many are told apart by commas, between which a line may break.
+        between = "|" if sum(map(len, allowed)) < 40 else ", "
+        meaning = f"{option.meaning} ({between.join(allowed)})" if allowed else option.meaning
         lines.append(_entry(f"{key}={shown}", meaning, 44))
     return "".join([*lines, HYDRA])
 

@@ -62,9 +62,6 @@ def find(named: Sequence[Path]) -> tuple[list[Path], list[str]]:
         if is_checkpoint(path):
             found.setdefault(path.resolve(), path)
             continue
-        if is_huggingface(path):
-            first = f"hydratron convert {path} OUTPUT --to hydratron"
-            _refuse(path, f"is a folder of Hugging Face's; first: {first}")
         jobs = [path] if JobFolder(path).config.is_file() else _jobs(path)
         if not jobs and is_huggingface(path):
             expected = "is a folder of Hugging Face's; hydratron convert makes a job folder of it"

@@ -61,12 +61,14 @@ class SharedMemory:
         whole = tensor.detach()
         flat = whole.view(-1) if whole.is_contiguous() else whole.reshape(-1)
         combine = COMBINE[op]
-        for part in flat.split(PIECE // flat.element_size()):
-            everyones = self._exchange(part)
-            everyones[self.rank] = part
-            _fold(combine, everyones, part)
-        if not whole.is_contiguous():
-            whole.copy_(flat.view(whole.shape))
+        # An inference tensor may be written to as gloo does it, whatever the mode is now.
+        with torch.inference_mode(tensor.is_inference()):
+            for part in flat.split(PIECE // flat.element_size()):
+                everyones = self._exchange(part)
+                everyones[self.rank] = part
+                _fold(combine, everyones, part)
+            if not whole.is_contiguous():
+                whole.copy_(flat.view(whole.shape))
         return tensor
 
     def all_gather(self, tensor: Tensor, parts: Sequence[Tensor]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hydratron.config.command import PlannedJob
 from hydratron.data.corpus import SELECTION
-from hydratron.data.prepare import prepare
+from hydratron.data.prepare import prepare_job
 from hydratron.errors import HydratronError
 from hydratron.job import JobFolder
 from hydratron.launch.attempt import clear, finished, record
@@ -42,7 +42,7 @@ def carry_out(planned: Sequence[PlannedStage], folder: Path) -> list[Path]:
         config = job.config
         key = repr((config.data, config.tokenizer, config.sentences))
         if key not in tokens:
-            made = prepare(config.data, config.tokenizer, sentences=config.sentences, progress=True)
+            made = prepare_job(config, progress=True)
             assert not (made / SELECTION).exists()
             tokens[key] = folder / config.data.cache_dir / made.name
             shutil.copytree(made, tokens[key], dirs_exist_ok=True)

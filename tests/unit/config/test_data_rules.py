@@ -21,7 +21,7 @@ GOOD = [
     (BLEND | {"weights": [0.7, 0.3]}, {"kind": "bert", "path": "."}),
 ]
 BAD = [
-    ({"path": "."}, {}, "data.path=.: is read with data=text or data=indexed only"),
+    ({"path": "."}, {}, "data.path=.: is read with data=text or data=indexed, and in"),
     ({"source": "text"}, {}, "data.path=null: data=text needs a .txt, .jsonl or .parquet file"),
     ({"source": "text", "path": "nowhere"}, {}, "data.path=nowhere: no such file or folder"),
     ({"source": "indexed"}, PREPARED, "data.path=null: data=indexed needs a folder of `hydratron"),

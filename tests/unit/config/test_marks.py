@@ -18,7 +18,8 @@ def test_bookkeeping_is_declared_for_whole_sections_and_single_options() -> None
         assert {key for key in options() if key.startswith(section)} <= {*found}
     single = {key for key in found if key.split(".")[0] not in ("logger", "launch", "checkpoint")}
     intervals = {"trainer.log_every_n_steps", "trainer.val_every_n_steps"}
-    assert single == {"data.cache_dir", "data.prepared", "init_checkpoint", "resume", *intervals}
+    files = {"data.cache_dir", "data.prepared", "init_checkpoint", "resume"}
+    assert single == {*files, "parallel.transport", *intervals}
     distinct = {key for key in marked("distinct") if not key.startswith("checkpoint.")}
     assert distinct == {"resume", *intervals}
 
@@ -29,7 +30,8 @@ def test_the_degree_is_its_axes_and_what_goes_with_them() -> None:
         "parallel.data_parallel_size": "dp",
         "parallel.pipeline_model_parallel_size": "pp",
     }
-    assert [*marked("per_degree")] == ["trainer.micro_batch_size"]
+    ways = ["parallel.sequence_parallel", "parallel.distributed_optimizer"]
+    assert [*marked("per_degree")] == [*ways, "trainer.micro_batch_size"]
 
 
 def test_an_option_of_an_old_file_is_as_its_section() -> None:

@@ -83,8 +83,8 @@ def test_a_name_that_is_not_utf8_is_refused_before_it_is_written() -> None:
 def test_home_is_found_in_every_path(home: Path) -> None:
     paths = [*marked("path")]
     assert paths == [
-        "data.path", "data.paths", "data.cache_dir", "data.prepared", "tokenizer.path",
-        "logger.save_dir", "resume", "init_from", "init_checkpoint",
+        "data.path", "data.validation_path", "data.paths", "data.cache_dir", "data.prepared",
+        "tokenizer.path", "logger.save_dir", "resume", "init_from", "init_checkpoint",
     ]  # fmt: skip
     assert {options()[key].kind for key in paths} == {str, list[str]}
     config = Config(resume="~/j")

@@ -89,6 +89,7 @@ def test_a_checkpoints_own_configuration_is_read_alike(
     for module in ("checkpoint.folder", "evaluation.checkpoints"):
         monkeypatch.setattr(f"hydratron.{module}.config_text", lambda path: text)
     monkeypatch.setattr(checkpoints, "manifest_files", lambda path: ())
+    monkeypatch.setattr(checkpoints, "check_sizes", lambda path: None)
     with pytest.raises(HydratronError, match="not YAML") as caught:
         reader(tmp_path)
     assert "\n" not in str(caught.value)

@@ -143,7 +143,7 @@ def test_a_cut_torch_dist_is_one_line(tmp_path: Path) -> None:
     path = write_torch_dist(tmp_path / "m", made)
     shard = next(path.glob("*.distcp"))
     shard.write_bytes(shard.read_bytes()[:-40_000])
-    with pytest.raises(HydratronError, match="cut or damaged") as caught:
+    with pytest.raises(HydratronError, match=r"bytes of tensors, [0-9,]+ lie here") as caught:
         megatron.read(path, made.tokenizer, ())
     assert len(str(caught.value).splitlines()) == 1
 

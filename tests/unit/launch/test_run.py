@@ -12,7 +12,7 @@ import yaml
 from filelock import FileLock
 
 from hydratron.config.load import load
-from hydratron.config.schema import Config, DataConfig, LaunchConfig, TokenizerConfig
+from hydratron.config.schema import Config, DataConfig, LaunchConfig
 from hydratron.errors import DataError, Problem
 from hydratron.job import JobFolder, read_json, write_json
 from hydratron.launch import run
@@ -62,14 +62,12 @@ def test_a_job_writes_its_folder_and_returns_its_result(
 def test_data_is_prepared_when_the_configuration_names_none(
     tmp_path: Path, launched: list[Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(
-        data: DataConfig, tokenizer: TokenizerConfig, sentences: bool, progress: bool
-    ) -> Path:
-        assert not sentences
+    def prepare(config: Config, *, progress: bool) -> Path:
+        assert config.data.prepared is None
         assert not progress
         return tmp_path / "tokens"
 
-    monkeypatch.setattr(run, "prepare", prepare)
+    monkeypatch.setattr(run, "prepare_job", prepare)
     config = dataclasses.replace(small_config(tmp_path), data=DataConfig())
     run_job(config, tmp_path / "job", [], position())
     assert launched[0].data.prepared == str(tmp_path / "tokens")
@@ -155,12 +153,10 @@ def test_a_resume_of_nothing_fails_before_the_launch(
 def test_unusable_data_fails_the_job_only(
     tmp_path: Path, launched: list[Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def prepare(
-        data: DataConfig, tokenizer: TokenizerConfig, sentences: bool, progress: bool
-    ) -> Path:
+    def prepare(config: Config, *, progress: bool) -> Path:
         raise DataError([Problem("data.path", "x", "no such file")])
 
-    monkeypatch.setattr(run, "prepare", prepare)
+    monkeypatch.setattr(run, "prepare_job", prepare)
     config = dataclasses.replace(small_config(tmp_path), data=DataConfig())
     result = run_job(config, tmp_path / "job", [], position())
     assert (result["status"], result["kind"]) == ("failed", "DataError")

@@ -124,7 +124,7 @@ def test_every_profile_of_the_checkout_is_valid(
     assert not artifact.profiles["smoke"].judged
     for profile in artifact.profiles.values():
         for path in map(Path, profile.paths):  # Text that the reader brings.
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("One. Two.")
         assert artifact.criteria(profile.name)["claims"]
         piloted = any(stage.pilot for stage in profile.stages)
