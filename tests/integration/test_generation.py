@@ -75,7 +75,7 @@ def test_mistakes_are_one_line(
     text = ("--prompt", "the people")
     wrong: list[tuple[tuple[object, ...], str]] = [
         ((tmp_path / "bert", *text), "is a bert; only a model that tells the next token"),
-        ((tmp_path / "gpt2", *text), "first: hydratron convert"),
+        ((tmp_path / "gpt2", *text), "hydratron convert"),
         ((tmp_path / "none", *text), "no such folder"),
         ((job, "--prompt", "people " * 40), f"the model has {CONTEXT} positions"),
         ((job, *text, "--max-tokens", 40), f"tokens and --max-tokens 40; the model has {CONTEXT}"),

@@ -25,7 +25,10 @@ def raised(folder: JobFolder, rank: int | None, error: BaseException) -> bool:
     kind = type(error).__name__
     lost = _LOST_PEER_TYPE in {base.__name__ for base in type(error).__mro__}
     lost = lost or any(text in message for text in _LOST_PEER_TEXTS)
-    return _first(folder, _describe(folder, rank, kind, message, text, lost))
+    try:
+        return _first(folder, _describe(folder, rank, kind, message, text, lost))
+    except OSError:  # A disk that is all but full may have room for the line.
+        return _first(folder, _describe(folder, rank, kind, message, "", lost))
 
 
 def ended(folder: JobFolder, rank: int | None, code: int, starved: bool = False) -> None:

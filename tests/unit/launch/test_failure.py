@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from pathlib import Path
 
@@ -24,6 +25,25 @@ def recorded(job: JobFolder) -> tuple[object, object, object]:
     content = read_json(job.failure)
     assert content is not None
     return content["rank"], content["kind"], content["message"]
+
+
+def test_where_there_is_room_for_a_line_only_the_traceback_is_left_out(
+    job: JobFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_text
+
+    def of_one_block(path: Path, text: str, **options: str) -> int:
+        if len(text) > 400:
+            raise OSError(errno.EFBIG, "File too large")
+        return write(path, text, **options)
+
+    monkeypatch.setattr(Path, "write_text", of_one_block)
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device") from ValueError("x" * 400)
+    except OSError as error:
+        first = failure.raised(job, 0, error)
+    assert first
+    assert recorded(job) == (0, "OSError", "[Errno 28] No space left on device")
 
 
 def test_an_exception_is_described(job: JobFolder) -> None:
