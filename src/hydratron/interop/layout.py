@@ -1,4 +1,4 @@
-"""The ranks of a Megatron checkpoint become whole tensors of ours (megatron-facts 1.4).
+"""The ranks of a Megatron checkpoint become whole tensors of ours.
 
 Shapes: h hidden, a heads, d = h / a, t ranks.  The rows of one rank's query_key_value, [3h / t, h]:
 

@@ -1,6 +1,6 @@
 """What Megatron-LM computes, from the tensors of its ranks as they lie in its files.
 
-Written after megatron-facts 1.2 to 1.5 and apart from `layout.py` and our networks, so that both
+Written apart from `layout.py` and our networks, so that both
 agree only where a conversion is right: each rank computes its heads and its columns, and what f and
 g do between ranks is a loop and a sum here.
 
