@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hydratron.config.schema import Config, DataConfig, TokenizerConfig
-from hydratron.data.corpus import open_corpus
-from hydratron.data.folders import locked, remove_leftovers, replacing
+from hydratron.data.kept import kept
 from hydratron.data.labelled.prepare import prepare_labelled
 from hydratron.data.manifest import DOCUMENT, FORMAT, SENTENCE, SPLITS, TRAIN
 from hydratron.data.preparer.blocks import Fragment, gather
@@ -26,8 +25,6 @@ from hydratron.data.text.cutting import Cut
 from hydratron.data.text.sentences import ENGLISH, splitter
 from hydratron.data.text.split import split_pieces
 from hydratron.data.tokenizer import Tokenizer
-from hydratron.errors import DataError, Problem
-from hydratron.hashing import json_sha256
 
 
 def prepare(
@@ -66,20 +63,11 @@ def prepare(
     }
     if sentences:
         identity["sentences"] = {"language": ENGLISH, "found_by": splitter()}
-    cache = Path(data.cache_dir).absolute()
-    folder = cache / json_sha256(identity)[:16]
-    if _usable(folder):
-        return folder
-    try:
-        with LateProgress(progress) as bar, locked(folder, bar):
-            remove_leftovers(cache)
-            if not _usable(folder):
-                with replacing(folder) as building:
-                    _build(source, opened, tokenizer, identity, building, bar)
-    except OSError as error:
-        expected = f"cannot be written: {error.strerror or error}"
-        raise DataError([Problem("data.cache_dir", cache, expected)]) from error
-    return folder
+
+    def build(building: Path, bar: LateProgress) -> None:
+        _build(source, opened, tokenizer, identity, building, bar)
+
+    return kept(data.cache_dir, identity, build, progress=progress)
 
 
 def prepare_job(
@@ -91,14 +79,6 @@ def prepare_job(
     return prepare(
         config.data, config.tokenizer, sentences=config.sentences, progress=progress, tell=tell
     )
-
-
-def _usable(folder: Path) -> bool:
-    try:
-        open_corpus(folder)
-    except DataError:
-        return False
-    return True
 
 
 def _build(

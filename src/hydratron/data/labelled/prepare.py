@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 
 from hydratron.config.schema import Config
-from hydratron.data.corpus import open_corpus
-from hydratron.data.folders import locked, remove_leftovers, replacing
 from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter, hashes, token_dtype
+from hydratron.data.kept import kept
 from hydratron.data.labelled.example import Example, Format
 from hydratron.data.labelled.place import located
 from hydratron.data.labelled.squad import found
@@ -34,7 +33,7 @@ from hydratron.data.preparer.tokenize import OPENERS, TRAINERS, tokenizer_identi
 from hydratron.data.progress import LateProgress
 from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import DataError, Problem
-from hydratron.hashing import file_sha256, json_sha256
+from hydratron.hashing import file_sha256
 
 VERSION = 1
 AT_ONCE = 1000  # examples
@@ -58,28 +57,11 @@ def prepare_labelled(config: Config, form: Format, *, progress: bool) -> Path:
             tokenizer.kind, tokenizer.vocab_size, opened, tokenizer.eod
         ),
     }
-    cache = Path(data.cache_dir).absolute()
-    folder = cache / json_sha256(identity)[:16]
-    if _usable(folder):
-        return folder
-    try:
-        with LateProgress(progress) as bar, locked(folder, bar):
-            remove_leftovers(cache)
-            if not _usable(folder):
-                with replacing(folder) as building:
-                    _build(config, form, files, opened, identity, building, bar)
-    except OSError as error:
-        expected = f"cannot be written: {error.strerror or error}"
-        raise DataError([Problem("data.cache_dir", cache, expected)]) from error
-    return folder
 
+    def build(building: Path, bar: LateProgress) -> None:
+        _build(config, form, files, opened, identity, building, bar)
 
-def _usable(folder: Path) -> bool:
-    try:
-        open_corpus(folder)
-    except DataError:
-        return False
-    return True
+    return kept(data.cache_dir, identity, build, progress=progress)
 
 
 def _build(
