@@ -42,8 +42,8 @@ class ParallelGroup:
         """Reduce `tensor` in place over the group and return it."""
         if self.size == 1:
             return tensor
-        if self.shared is not None and tensor.is_cpu and op in COMBINE:
-            return self.shared.all_reduce(tensor, op)
+        if (memory := self._memory(tensor)) is not None and op in COMBINE:
+            return memory.all_reduce(tensor, op)
         dist.all_reduce(tensor, op=op, group=self.handle)
         return tensor
 
@@ -53,8 +53,8 @@ class ParallelGroup:
             return [tensor]
         tensor = tensor.contiguous()
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
-        if self.shared is not None and tensor.is_cpu:
-            self.shared.all_gather(tensor, parts)
+        if (memory := self._memory(tensor)) is not None:
+            memory.all_gather(tensor, parts)
         else:
             dist.all_gather(parts, tensor, group=self.handle)
         return parts
@@ -64,10 +64,10 @@ class ParallelGroup:
         if self.size == 1:
             return tensor.unsqueeze(0)
         parts = tensor.new_empty(self.size * tensor.numel())
-        if self.shared is not None and tensor.is_cpu:
-            self.shared.all_gather(tensor, parts.view(self.size, -1).unbind())
-            return parts.view(self.size, *tensor.shape)
-        _ALL_GATHER(parts, tensor.reshape(-1), group=self.handle)
+        if (memory := self._memory(tensor)) is not None:
+            memory.all_gather(tensor, parts.view(self.size, -1).unbind())
+        else:
+            _ALL_GATHER(parts, tensor.reshape(-1), group=self.handle)
         return parts.view(self.size, *tensor.shape)
 
     def reduce_scatter(self, parts: torch.Tensor) -> torch.Tensor:
@@ -75,10 +75,10 @@ class ParallelGroup:
         if self.size == 1:
             return parts[0]
         own = parts.new_empty(parts[0].numel())
-        if self.shared is not None and parts.is_cpu:
-            self.shared.reduce_scatter(parts, own)
-            return own.view(parts.shape[1:])
-        _REDUCE_SCATTER(own, parts.reshape(-1), group=self.handle)
+        if (memory := self._memory(parts)) is not None:
+            memory.reduce_scatter(parts, own)
+        else:
+            _REDUCE_SCATTER(own, parts.reshape(-1), group=self.handle)
         return own.view(parts.shape[1:])
 
     def broadcast(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -86,6 +86,10 @@ class ParallelGroup:
         if self.size > 1:
             dist.broadcast(tensor, group=self.handle, group_src=0)
         return tensor
+
+    def _memory(self, tensor: torch.Tensor) -> SharedMemory | None:
+        """What the ranks share, where it serves this tensor."""
+        return self.shared if tensor.is_cpu else None
 
 
 SINGLE = ParallelGroup()
