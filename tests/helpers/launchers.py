@@ -9,8 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hydratron.config.load import dump
 from hydratron.config.schema import Config
+from hydratron.launch import worker
 from tests.helpers.jobs import TRAINS
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +23,17 @@ def python(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     environment = os.environ | {"PYTHONPATH": path, "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen([sys.executable, *arguments], env=environment, **options)
+
+
+def worker_here(folder: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """`python -m hydratron.launch.worker FOLDER` in this process, which keeps its environment."""
+    monkeypatch.setattr(sys, "argv", ["worker", folder])
+    before = dict(os.environ)
+    try:
+        return worker.main()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def start_launcher(tmp_path: Path, config: Config, train: str) -> subprocess.Popen[bytes]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +13,9 @@ from hydratron.cli import main
 from hydratron.data.indexed import IndexedDataset
 from hydratron.errors import DataError
 from hydratron.interop import huggingface, own
-from hydratron.launch import settling, worker
+from hydratron.launch import settling
 from tests.helpers import foreign, hostile, hostile_formats
+from tests.helpers.launchers import worker_here
 
 pytestmark = pytest.mark.fault
 PAGE = {"dashboard.html", "summary.csv", "curves.csv"}
@@ -119,13 +118,7 @@ def test_a_configuration_that_is_trained_on(
         refused(*carried(place, job, make, "train", option, "hydra.run.dir=out"), capsys)
         shutil.rmtree(place / "job")
     make(shutil.copytree(job, place / "job"), f"touch {place / 'canary'}")
-    monkeypatch.setattr(sys, "argv", ["worker", "job"])
-    before = dict(os.environ)
-    try:
-        assert worker.main() == 1
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    assert worker_here("job", monkeypatch) == 1
     assert "Traceback" not in capsys.readouterr().err
     assert not (place / "canary").exists()
 

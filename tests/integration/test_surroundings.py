@@ -13,13 +13,12 @@ import pytest
 from hydratron.cli import main
 from hydratron.config.load import dump
 from hydratron.job import JobFolder, read_json
-from hydratron.launch import worker
 from hydratron.launch.run import run_job
 from hydratron.locks import locked
 from hydratron.reporting import report
 from tests.helpers.disk import UNPRIVILEGED
 from tests.helpers.jobs import TRAINS, position, small_config
-from tests.helpers.launchers import python
+from tests.helpers.launchers import python, worker_here
 from tests.helpers.prepared import synthetic_prepared
 from tests.helpers.storm import Storm, fill_disk, storm_config
 
@@ -55,13 +54,7 @@ def test_a_configuration_that_was_edited_is_no_longer_the_jobs(
     config.trainer.global_batch_size = 16
     config.launch.threads_per_rank = 2  # May differ.
     dump(config, job.config)
-    monkeypatch.setattr(sys, "argv", ["worker", str(job.path)])
-    before = dict(os.environ)
-    try:
-        assert worker.main() == 1
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    assert worker_here(str(job.path), monkeypatch) == 1
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"hydratron: {job.config}: edited since step_00000002 (trainer.global_batch_size: 8 -> 16);"
         " undo that, or name the checkpoint by resume= in another folder"
