@@ -120,7 +120,7 @@ def record(build: Callable[[], PlannedRank], micro_batches: int) -> Recorded:
         recorder.kernels.copy(),
         found,
         parameters=sum(p.numel() for p in named.values()),
-        model_parameters=parameter_count(named, worker.table, worker.mesh.tensor),
+        model_parameters=parameter_count(named, worker.table, worker.mesh),
     )
 
 
