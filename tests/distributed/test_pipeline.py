@@ -83,8 +83,7 @@ def test_fp16_skips_the_same_steps(data: Path, tmp_path: Path) -> None:
         "trainer__micro_batch_size": 2,
     }  # fmt: skip
     one, _ = run(tmp_path / "one", data, **options)
-    degree = {"parallel__pipeline_model_parallel_size": 2, "parallel__pipeline_schedule": "1f1b"}
-    two, _ = run(tmp_path / "two", data, **options, **degree)
+    two, _ = run(tmp_path / "two", data, **staged(2, "1f1b", **options))
     skipped = series(two, "skipped_steps")
     assert 0 < skipped[16] < 16
     assert skipped == series(one, "skipped_steps")

@@ -30,53 +30,55 @@ Work = Callable[[Tensor | None], Tensor]
 class Pipeline:
     """This rank's stage of the pipeline of `stages`, and the schedule that runs it.
 
-    `dtype` is that of what flows between the stages.
+    `dtype` is that of what flows between the stages, `make` makes torch's stages.
     """
 
     def __init__(
-        self, stages: ParallelGroup, schedule: str, device: torch.device, dtype: torch.dtype
+        self,
+        stages: ParallelGroup,
+        schedule: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        make: Callable[..., PipelineStage] = PipelineStage,
     ) -> None:
         self.stages, self.schedule, self.device, self.dtype = stages, schedule, device, dtype
+        self.make = make
         self._known: dict[Any, tuple[_Part, Any]] = {}
 
     def train(self, work: Sequence[Work], shape: Sequence[int]) -> None:
         """Forward and backward of every micro-batch; `shape` is of what flows between stages."""
-        part, schedule = self._scheduled(len(work), tuple(shape), trains=True)
+        key = len(work), tuple(shape)
+        if key not in self._known:
+            self._known[key] = self._scheduled(*key, trains=True)
+        part, schedule = self._known[key]
         part.todo = iter(work)
-        schedule.step(**self._given(len(work)), return_outputs=False)
+        last = self.stages.rank == self.stages.size - 1
+        # A loss here is its output's own, but torch asks for targets.
+        given = {"target": torch.zeros(len(work))} if last else {}
+        schedule.step(**given, return_outputs=False)
 
     @torch.no_grad()
     def forward(self, work: Sequence[Work], shape: Sequence[int]) -> None:
-        """Forward alone of every micro-batch."""
+        """Forward alone of every micro-batch; nothing of it is kept."""
         part, schedule = self._scheduled(len(work), tuple(shape), trains=False)
         part.todo = iter(work)
         schedule.step(return_outputs=False)
 
-    def _given(self, count: int) -> dict[str, Tensor]:
-        """The targets that torch asks for at the last stage: a loss here is its own."""
-        last = self.stages.rank == self.stages.size - 1
-        return {"target": torch.zeros(count)} if last else {}
-
     def _scheduled(self, count: int, shape: tuple[int, ...], trains: bool) -> tuple[_Part, Any]:
-        """One of its own for training and for each shape: torch keeps room for all that comes."""
-        key = count, shape, trains
-        if key not in self._known:
-            part = _Part()
-            flowing = torch.empty(shape, dtype=self.dtype, device="meta", requires_grad=trains)
-            first = self.stages.rank == 0
-            stage = PipelineStage(
-                part,
-                self.stages.rank,
-                self.stages.size,
-                self.device,
-                input_args=() if first else flowing,
-                output_args=flowing,
-                group=self.stages.handle,
-            )
-            kind = SCHEDULES[self.schedule] if trains else ScheduleGPipe
-            loss = _summed if trains else None
-            self._known[key] = part, kind(stage, count, loss, scale_grads=False)
-        return self._known[key]
+        """For one number of micro-batches: torch keeps room for all that it receives of them."""
+        part = _Part()
+        flowing = torch.empty(shape, dtype=self.dtype, device="meta", requires_grad=trains)
+        stage = self.make(
+            part,
+            self.stages.rank,
+            self.stages.size,
+            self.device,
+            input_args=flowing if self.stages.rank else (),
+            output_args=flowing,
+            group=self.stages.handle,
+        )
+        kind = SCHEDULES[self.schedule] if trains else ScheduleGPipe
+        return part, kind(stage, count, _summed if trains else None, scale_grads=False)
 
 
 class _Part(nn.Module):
