@@ -86,7 +86,7 @@ CASES = [
 ]  # fmt: skip
 
 
-STAGED = [("gpipe", "none", 4), ("gpipe", "layer", 2), ("1f1b", "mlp", 2)]
+STAGED = [("gpipe", "none", 2), ("1f1b", "layer", 3)]
 
 
 def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
@@ -95,8 +95,8 @@ def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
         small_job(
             data__prepared=str(data),
             model__recompute=recompute,
-            trainer__global_batch_size=8,
-            trainer__micro_batch_size=8 // count,
+            trainer__global_batch_size=2 * count,
+            trainer__micro_batch_size=2,
             trainer__peak_flops=1e12,
             trainer__val_every_n_steps=100,
             checkpoint__at_end=False,
@@ -111,16 +111,15 @@ def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
         folder.mkdir()
     jobs = list(zip(configs, folders, strict=True))
     ranks = run_ranks(recorded_rank, 2, jobs, timeout=180)
+    plan = plan_job(configs[0])
+    spelled = spelled_out(plan.step.collectives, configs[0].accumulation)
+    assert Counter(with_lightnings_own(spelled)) == Counter(ranks[plan.rank][0])
     for rank, found in enumerate(ranks):
         for config, real in zip(configs, found, strict=True):
             count = config.accumulation
             planned = dry_run(config, VOCAB, num_layers=2, micro_batches=count, stage=rank)
             assert with_lightnings_own(list(planned.collectives)) == real
             assert len([call for call in real if call.phase == STAGES]) == 2 * count
-            plan = plan_job(config)
-            if plan.rank == rank:
-                spelled = spelled_out(plan.step.collectives, count)
-                assert Counter(spelled) == Counter(planned.collectives)
 
 
 @pytest.mark.parametrize(("tp", "dp"), [(2, 1), (1, 2)], ids=["tp2", "dp2"])
