@@ -16,6 +16,8 @@ from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.labelled import labelled_problems
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
+from hydratron.config.spmd import KEYS as SPMD
+from hydratron.config.spmd import spmd_problems
 from hydratron.errors import ConfigError, Problem
 from hydratron.job import VALID_NAME, checkpoint_step, named_checkpoint
 
@@ -262,6 +264,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_SIZES, _tensor_parallel),
     (("model.seq_length", "parallel.tensor_model_parallel_size"), _sequence_parallel),
     (_WORLD, _pipelines),
+    (SPMD, spmd_problems),
     (_BATCH, _batch),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),

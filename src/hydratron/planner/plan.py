@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from hydratron.config.cost import BERT_VOCABULARY, GPT2_VOCABULARY
 from hydratron.config.schema import Config
+from hydratron.errors import HydratronError
 from hydratron.planner.closed_form import step_flops
 from hydratron.planner.dry_run import STATES, dry_run
 from hydratron.planner.extrapolate import DEEP, SHALLOW, Moment, Step, extrapolated, whole
@@ -75,7 +76,12 @@ def planned_config(config: Config) -> tuple[Config, int]:
 
 
 def plan_job(config: Config) -> JobPlan:
-    """Run two steps of rank 0 without data, in full or at two depths.  Sends nothing."""
+    """Run two steps of rank 0 without data, in full or at two depths.  Sends nothing.
+
+    Raises HydratronError for what DTensor would send, which nobody wrote down.
+    """
+    if config.parallel.spmd:
+        raise HydratronError("parallel.backend=dtensor: what it sends is not planned; explicit is")
     config, vocab_size = planned_config(config)
     half = config.plan.numerics == PAPER
     layers = config.model.num_layers

@@ -35,7 +35,8 @@ from hydratron.training.loss_scale import LossScale
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
-from hydratron.training.step import Step, StepResult
+from hydratron.training.spmd import OneProgram, in_turn_as_one
+from hydratron.training.step import Schedule, Step, StepResult, in_turn
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
 from hydratron.training.validating import Validation, validation_of
@@ -89,8 +90,11 @@ class LanguageModule(pl.LightningModule):
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         scale = self.loss_scale if self.loss_scale.used else None
+        schedule: Schedule = in_turn
+        if config.parallel.spmd:
+            self.task, schedule = OneProgram(self.task, self.table, mesh), in_turn_as_one
         self.step = Step(
-            self.network, self.table, self.task, mesh, clip, self.precision, scale=scale
+            self.network, self.table, self.task, mesh, clip, self.precision, schedule, scale=scale
         )
 
     def configure_optimizers(self) -> Optimizer:
