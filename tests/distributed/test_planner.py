@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -19,7 +20,7 @@ from hydratron.launch.environment import one_host
 from hydratron.planner.dry_run import dry_run
 from hydratron.planner.modules import ModuleNames
 from hydratron.planner.plan import plan_job
-from hydratron.planner.recorder import UPDATE, Collective, Recorder
+from hydratron.planner.recorder import STAGES, UPDATE, Collective, Recorder
 from tests.helpers.planned import VOCAB, small_job, spelled_out
 from tests.helpers.prepared import synthetic_prepared
 from tests.helpers.ranks import run_ranks
@@ -83,6 +84,42 @@ CASES = [
     *product(("none", "layer"), (4, 2), (False,)),
     ("layer", 2, True), ("mlp", 4, True),
 ]  # fmt: skip
+
+
+STAGED = [("gpipe", "none", 2), ("1f1b", "layer", 3)]
+
+
+def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
+    data = synthetic_prepared(tmp_path / "data", VOCAB)
+    configs = [
+        small_job(
+            data__prepared=str(data),
+            model__recompute=recompute,
+            trainer__global_batch_size=2 * count,
+            trainer__micro_batch_size=2,
+            trainer__peak_flops=1e12,
+            trainer__val_every_n_steps=100,
+            checkpoint__at_end=False,
+            parallel__transport="gloo",
+            parallel__pipeline_model_parallel_size=2,
+            parallel__pipeline_schedule=schedule,
+        )
+        for schedule, recompute, count in STAGED
+    ]
+    folders = [tmp_path / str(number) for number in range(len(configs))]
+    for folder in folders:
+        folder.mkdir()
+    jobs = list(zip(configs, folders, strict=True))
+    ranks = run_ranks(recorded_rank, 2, jobs, timeout=180)
+    plan = plan_job(configs[0])
+    spelled = spelled_out(plan.step.collectives, configs[0].accumulation)
+    assert Counter(with_lightnings_own(spelled)) == Counter(ranks[plan.rank][0])
+    for rank, found in enumerate(ranks):
+        for config, real in zip(configs, found, strict=True):
+            count = config.accumulation
+            planned = dry_run(config, VOCAB, num_layers=2, micro_batches=count, stage=rank)
+            assert with_lightnings_own(list(planned.collectives)) == real
+            assert len([call for call in real if call.phase == STAGES]) == 2 * count
 
 
 @pytest.mark.parametrize(("tp", "dp"), [(2, 1), (1, 2)], ids=["tp2", "dp2"])

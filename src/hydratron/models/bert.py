@@ -73,7 +73,10 @@ class BertTrunk(LanguageModel):
 
         No token sees padding; the hidden states at padding mean nothing.
         """
-        x = self.embed(tokens) + F.embedding(tokentype_ids, self.tokentype_embeddings)
+        if self.first:
+            x = self.embed(tokens) + F.embedding(tokentype_ids, self.tokentype_embeddings)
+        else:
+            x = self.received
         return self.encode(x, padding_mask.bool()[:, None, None, :])
 
 

@@ -24,7 +24,8 @@ class GPTModel(LanguageModel):
         With a `cache` they are of tokens that go on from those it has, and which it then has too.
         """
         first = 0 if cache is None else cache.place_for(tokens.shape[1])
-        return self.encode(self.embed(tokens, first), cache=cache)
+        x = self.embed(tokens, first) if self.first else self.received
+        return self.encode(x, cache=cache)
 
     def logits(self, tokens: Tensor) -> Tensor:
         """Whole logits [b, s, V], gathered on every rank: for evaluation, not for training."""

@@ -44,6 +44,9 @@ class Task(Protocol):
     def zeros(self, samples: int, seq_length: int) -> Batch:
         """A micro-batch without data."""
 
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the network's forward reads of a micro-batch; the tokens [b, s] come first."""
+
     def counts(self, batch: Batch) -> Tensor:
         """[parts]: over how many predictions the losses of this micro-batch are summed."""
 

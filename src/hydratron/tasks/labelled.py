@@ -62,6 +62,10 @@ class Classification:
         inputs = {name: torch.zeros(whole, dtype=torch.int64) for name in INPUTS}
         return inputs | {n: torch.zeros(samples, dtype=torch.int64) for n in ("label", "index")}
 
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        # The options of a sample are read as so many texts.
+        return tuple(batch[name].flatten(0, -2) for name in INPUTS)
+
     def counts(self, batch: Batch) -> Tensor:
         return torch.tensor([len(batch["label"])], dtype=torch.float64)
 
