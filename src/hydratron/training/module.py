@@ -25,7 +25,7 @@ from hydratron.models.init import initialize
 from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
-from hydratron.tasks.contract import Batch, Verdict
+from hydratron.tasks.contract import Batch, Uneven, Verdict
 from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
@@ -85,7 +85,8 @@ class LanguageModule(pl.LightningModule):
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
         if self.initial is not None:
             cast = config.checkpoint.cast
-            take(self.initial, self.network, self.table, mesh, vocab_size, cast)
+            learnt = config.learning
+            take(self.initial, self.network, self.table, mesh, vocab_size, cast, learnt)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         scale = self.loss_scale if self.loss_scale.used else None
@@ -139,6 +140,9 @@ class LanguageModule(pl.LightningModule):
         data, size = self.mesh_strategy.mesh.data, self.config.micro_batch_size
         samples = self._validation_samples()
         mine = list(range(data.rank, len(samples), data.size))
+        if isinstance(self.task, Uneven):
+            lengths = {i: self.task.length(samples[i]) for i in mine}
+            mine.sort(key=lengths.__getitem__)
         batches = [[mine[i : i + size]] for i in range(0, len(mine), size)]
         return Loader(samples, batches, self.task)
 
