@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 PLACE, ACCURACY = "model.layernorm.placement", "val/accuracy"
 # (pretrained, placement) -> its place in the palette and its name.
 KINDS = {
-    (True, "pre"): (0, "pretrained, pre-LN"),
-    (True, "post"): (1, "pretrained, post-LN"),
-    (False, "pre"): (2, "random weights, pre-LN"),
-    (False, "post"): (3, "random weights, post-LN"),
+    (True, "pre"): (0, "pre-LN"),
+    (True, "post"): (1, "post-LN"),
+    (False, "pre"): (0, "pre, random"),
+    (False, "post"): (1, "post, random"),
 }
 
 
@@ -38,7 +38,7 @@ def figure(
     for model in both[:1]:
         lines = list(_by_step(tuned, model))
         panels.append(Panel(f"{model}, step by step", "step", "accuracy, %", lines, rules=rules))
-    return Figure("SST-2: encoders that were pretrained, and the same with random weights", panels)
+    return Figure("SST-2 by pretrained encoders, and by the same with random weights", panels)
 
 
 def _models(ours: Mapping[Encoder, Any]) -> list[str]:
@@ -63,8 +63,12 @@ def _by_size(ours: Mapping[Encoder, dict[int, float]]) -> Iterator[Line]:
             low = [v - h for v, h in zip(y, halves, strict=True)]
             high = [v + h for v, h in zip(y, halves, strict=True)]
             dashed = not pretrained
-            # One size has no line.
-            yield Line(label, x, y, colour, dashed, marks=len(x) == 1, band=(low, high))
+            if len(x) > 1:
+                yield Line(label, x, y, colour, dashed, band=(low, high))
+                continue
+            # One size is a point and its interval.
+            yield Line("", [x[0], x[0]], [low[0], high[0]], colour, dashed)
+            yield Line(label, x, y, colour, marks=True)
 
 
 def _by_step(tuned: pd.DataFrame, model: str) -> Iterator[Line]:
