@@ -27,7 +27,8 @@ class Stage:
     Each entry of `sweeps` goes on from `overrides`.  `pilot` names models: each is one sweep more
     at the rate that the pilot found best for it.  `verb`: `hydratron train`, `plan` or `evaluate`.
     The jobs of a stage with an `owner` are those of that artifact, in its folder.  A stage that
-    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.
+    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.  A
+    stage that trains `of` another starts from its jobs (`reproduce.starting`).
     """
 
     name: str
@@ -166,8 +167,8 @@ def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
     if verb not in (TRAIN, PLAN, EVALUATE):
         problem = Problem(f"{file}: {profile}.verb", verb, f"{TRAIN}, {PLAN} or {EVALUATE}")
         raise ConfigError([problem])
-    if (verb == EVALUATE) != ("of" in entry):
-        expected = f"the stage whose jobs are scored, with verb: {EVALUATE} and only there"
+    if verb != TRAIN and (verb == EVALUATE) != ("of" in entry):
+        expected = "the stage whose jobs are scored or started from; not of a plan"
         raise ConfigError([Problem(f"{file}: {profile}.of", entry.get("of", ""), expected)])
     return Stage(
         entry["name"],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from hydratron.models.language import LanguageModel
 from hydratron.models.shape import Shape
@@ -40,27 +42,27 @@ def spmd_network(
     return network
 
 
-class OneProgram:
-    """A task whose calls of the network go to the tensor-parallel ranks as one.
+def one_program(task: Task, table: ParamTable, mesh: Mesh) -> Task:
+    """The task, whose calls of the network go to the tensor-parallel ranks as one.
 
     `sums`, which a backward pass follows, is for `in_turn_as_one`.
     """
+    assert mesh.device_mesh is not None
+    spread = copy(task)
+    for name in ("sums", "scores", "outputs"):
+        if hasattr(task, name):
+            call = _spread(getattr(task, name), table, mesh.device_mesh[TENSOR])
+            setattr(spread, name, call if name == "sums" else whole_batches()(call))
+    return spread
 
-    def __init__(self, task: Any, table: ParamTable, mesh: Mesh) -> None:
-        assert mesh.device_mesh is not None
-        self._task, self._table, self._mesh = task, table, mesh.device_mesh[TENSOR]
 
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._task, name)
-        if name == "sums":
-            return self._spread(found)
-        return whole_batches()(self._spread(found)) if name in ("scores", "outputs") else found
+def _spread(
+    call: Callable[[Any, Batch], Tensor], table: ParamTable, ranks: DeviceMesh
+) -> Callable[[Any, Batch], Tensor]:
+    def spread(network: Any, batch: Batch) -> Tensor:
+        return as_one(lambda whole: call(whole, batch), network, table, ranks)
 
-    def _spread(self, call: Callable[[Any, Batch], Tensor]) -> Callable[[Any, Batch], Tensor]:
-        def spread(network: Any, batch: Batch) -> Tensor:
-            return as_one(lambda whole: call(whole, batch), network, self._table, self._mesh)
-
-        return spread
+    return spread
 
 
 def in_turn_as_one(
