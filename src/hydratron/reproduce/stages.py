@@ -12,9 +12,20 @@ from hydratron.config.cost import training_flops
 from hydratron.config.plan import plan
 from hydratron.config.planning import plan_overrides
 from hydratron.job import FINAL, JobFolder
+from hydratron.launch.progress import say
 from hydratron.launch.provenance import hardware
 from hydratron.launch.settling import settle
-from hydratron.reproduce.catalog import EVALUATE, PILOT, PLAN, TRAIN, Artifact, Profile, Stage
+from hydratron.reproduce.catalog import (
+    EVALUATE,
+    MEASURE,
+    PILOT,
+    PLAN,
+    TRAIN,
+    Artifact,
+    Profile,
+    Stage,
+)
+from hydratron.reproduce.pairings import CONTEND, Pairing, measure, pairings
 from hydratron.reproduce.pilot import best_rates
 from hydratron.reproduce.scores import Scored, scored
 
@@ -30,7 +41,8 @@ class Sweep:
     `jobs` are the folders of the jobs `planned`.
     `work` and `left`: of all jobs, and of those that are not finished; in FLOPs of training, but
     for a plan, which takes about as long whatever it plans, as the number of jobs.  A call that
-    evaluates has no jobs but `scored`; its work is the number of checkpoints.
+    evaluates has no jobs but `scored`; its work is the number of checkpoints.  What measures is no
+    call of a verb, but one `pairing`.
     """
 
     overrides: tuple[str, ...]
@@ -40,6 +52,7 @@ class Sweep:
     left: float
     verb: str = TRAIN
     scored: Scored | None = None
+    pairing: Pairing | None = None
 
     @property
     def arguments(self) -> list[str]:
@@ -68,9 +81,14 @@ class PlannedStage:
         return [sweep.scored for sweep in self.sweeps if sweep.scored is not None]
 
     @property
+    def pairings(self) -> list[Pairing]:
+        return [sweep.pairing for sweep in self.sweeps if sweep.pairing is not None]
+
+    @property
     def count(self) -> int:
-        """How many jobs and evaluations it is."""
-        return len(self.jobs) + sum(len(one.jobs) for one in self.scored)
+        """How many jobs, evaluations and pairings it is."""
+        evaluations = sum(len(one.jobs) for one in self.scored)
+        return len(self.jobs) + evaluations + len(self.pairings)
 
     @property
     def minutes(self) -> float | None:
@@ -105,6 +123,8 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
         if stage.verb == EVALUATE:
             jobs = planned[stage.of].jobs
             sweeps = [_scoring((*entry, *stage.overrides), jobs) for entry in stage.sweeps]
+        elif stage.verb == MEASURE:
+            sweeps = _measuring(artifact, profile, stage)
         else:
             lines = sweep_lines(artifact, profile, stage)
             sweeps = [_sweep(stage.verb, entry) for entry in lines]
@@ -115,6 +135,18 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
 def _scoring(flags: tuple[str, ...], jobs: Sequence[Path]) -> Sweep:
     one = scored(flags, jobs)
     return Sweep(flags, (), (), len(jobs), len(one.left), EVALUATE, one)
+
+
+def _measuring(artifact: Artifact, profile: Profile, stage: Stage) -> list[Sweep]:
+    folder = OUTPUTS / artifact.name / profile.name / stage.name
+    entries = [(*stage.overrides, *entry) for entry in stage.sweeps or ((),)]
+    script = artifact.folder / CONTEND
+    turns = stage.steps, stage.rounds
+    found = pairings(folder, script, stage.contenders, entries, *turns)
+    return [
+        Sweep(one.overrides, (), (), 1.0, float(one.record is None), MEASURE, pairing=one)
+        for one in found
+    ]
 
 
 def _sweep(verb: str, lines: tuple[str, ...]) -> Sweep:
@@ -154,6 +186,11 @@ def run_stages(
     """
     for stage in planned:
         for sweep in stage.sweeps:
+            if sweep.pairing is not None:
+                if sweep.pairing.record is None:
+                    say(f"measuring {sweep.pairing.folder}")
+                    measure(sweep.pairing)
+                continue
             chosen = launcher if sweep.verb == TRAIN else ()
             code = verbs[sweep.verb]([*sweep.arguments, *chosen])
             if stop(code):
@@ -162,8 +199,10 @@ def run_stages(
 
 
 def unfinished(planned: Sequence[PlannedStage]) -> list[str]:
-    """One line for every job without an outcome, which a diverged one has, or an evaluation."""
+    """One line for every job without an outcome, which a diverged one has; evaluation; pairing."""
     states = ((job, JobFolder(job).status()) for stage in planned for job in stage.jobs)
     lines = [f"job {job} {state}" for job, state in states if state not in FINAL]
     tasks = (one for stage in planned for one in stage.scored)
-    return lines + [f"job {job} not scored by {one.task}" for one in tasks for job in one.left]
+    lines += [f"job {job} not scored by {one.task}" for one in tasks for job in one.left]
+    pairs = (one for stage in planned for one in stage.pairings)
+    return lines + [f"pairing {one.folder} not measured" for one in pairs if one.record is None]
