@@ -14,7 +14,9 @@ from hydratron.reproduce.figure import Analysis, Bars, Figure
 PLACE = ["stage", "precision", "allocator"]
 ABSENT = "absent"
 TITLES = {"default": "allocator as it comes", "tuned": "allocator tuned alike"}
-METHOD = "median over rounds of the ratio of two turns, which n counts; the interval is of quartiles"
+METHOD = (
+    "median over rounds of the ratio of two turns, which n counts; the interval is of quartiles"
+)
 OURS = ("ours", "bare")
 
 
@@ -26,8 +28,14 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         verdicts.append(_goal(Claim.of(criteria, name), frame, goal))
     absent = frame.loc[frame["status"] == ABSENT, "contender"].drop_duplicates()
     notes = [f"absent, its package is not installed: {name}" for name in absent]
-    notes.append("Times are medians of turns that alternate; what else the machine did falls on all.")
-    two = {stage for stage, name in zip(frame["stage"], frame["contender"], strict=True) if _ranks(name)}
+    notes.append(
+        "Times are medians of turns that alternate; what else the machine did falls on all."
+    )
+    two = {
+        stage
+        for stage, name in zip(frame["stage"], frame["contender"], strict=True)
+        if _ranks(name)
+    }
     one = _figure(table[~table["stage"].isin(two)], "A step beside plain PyTorch's, one process")
     more = {}
     if two:
@@ -51,7 +59,7 @@ def ratios(frame: pd.DataFrame, goal: dict[str, Any]) -> list[float]:
 
 def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """One for each contender of each pairing."""
-    for (*place, pairing), rows in frame.groupby([*PLACE, "pairing"], sort=False):
+    for (*place, _), rows in frame.groupby([*PLACE, "pairing"], sort=False):
         where = dict(zip(PLACE, place, strict=True))
         base = rows["contender"].iloc[0]
         for name, own in rows.groupby("contender", sort=False):

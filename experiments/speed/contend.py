@@ -19,15 +19,15 @@ import torch
 import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).parent))
-from contenders import BUILDERS, Work, ready, versions  # noqa: E402
+from contenders import BUILDERS, Work, ready, versions
 
-from hydratron.config.load import load  # noqa: E402
-from hydratron.config.rules import logging_interval  # noqa: E402
-from hydratron.config.schema import Config  # noqa: E402
-from hydratron.data.corpus import open_corpus  # noqa: E402
-from hydratron.data.samples.assemble import training_samples  # noqa: E402
-from hydratron.training.precision import autocast  # noqa: E402
-from hydratron.training.throughput import memory_bytes  # noqa: E402
+from hydratron.config.load import load
+from hydratron.config.rules import logging_interval
+from hydratron.config.schema import Config
+from hydratron.data.corpus import open_corpus
+from hydratron.data.samples.assemble import training_samples
+from hydratron.training.precision import autocast
+from hydratron.training.throughput import memory_bytes
 
 BATCHES = 16  # Read beforehand, and over again: their reading is no part of the comparison.
 
@@ -84,7 +84,11 @@ def train(
         if step % every == 0 or step == 1:
             if contender.replicated and step == 1:  # Of all replicas, to compare with the others'.
                 dist.all_reduce(loss.detach().div_(ranks))
-            row = {"step": step, "seconds": time.monotonic() - began, "train/loss": float(loss)}
+            row = {
+                "step": step,
+                "seconds": time.monotonic() - began,
+                "train/loss": float(loss.detach()),
+            }
             if file is not None:
                 row |= {"grad_norm": float(norm), "perf/memory_bytes": memory_bytes(device)}
                 file.write(json.dumps(row) + "\n")

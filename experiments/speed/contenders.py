@@ -19,15 +19,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent))
-import weights  # noqa: E402
-from nano import Nano  # noqa: E402
+import weights
+from nano import Nano
 
-from hydratron.config.schema import Config  # noqa: E402
-from hydratron.models.init import initialize  # noqa: E402
-from hydratron.models.language import LanguageModel  # noqa: E402
-from hydratron.parallel.mesh import SINGLE, Mesh  # noqa: E402
-from hydratron.parallel.random import RandomStreams  # noqa: E402
-from hydratron.training.build import build_network, parameter_table  # noqa: E402
+from hydratron.config.schema import Config
+from hydratron.models.init import initialize
+from hydratron.models.language import LanguageModel
+from hydratron.parallel.mesh import SINGLE, Mesh
+from hydratron.parallel.random import RandomStreams
+from hydratron.training.build import build_network, parameter_table
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,9 @@ def _carry_out(
     if missing:
         complain(f"profile {profile.name} needs {' and '.join(missing)}")
         return 1
+    if any(stage.pairings for stage in planned):
+        complain(f"--carry-out: {artifact.name} is measured where its peers are, not carried")
+        return 1
     jobs = carry_out(planned, folder)
     place = shlex.quote(str(folder))
     print(

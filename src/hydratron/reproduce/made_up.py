@@ -1,4 +1,4 @@
-"""Tokens that nobody wrote, for what is measured and not learnt: they need no text and no network."""
+"""Tokens that nobody wrote, for what is measured and not learnt: no text, no network."""
 
 from __future__ import annotations
 

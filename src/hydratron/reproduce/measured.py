@@ -49,7 +49,5 @@ class Measured(NamedTuple):
             "contenders": versions,
             "declared": declared(artifact),
             "load": distinct([record["load"] for record in records]),
-            "pairings": [
-                {"folder": one.folder.as_posix(), **one.asked} for one in self.pairings
-            ],
+            "pairings": [{"folder": one.folder.as_posix(), **one.asked} for one in self.pairings],
         }

@@ -26,6 +26,7 @@ from hydratron.errors import ConfigError, HydratronError, Problem
 from hydratron.job import read_json, write_json
 from hydratron.launch.environment import ALLOCATOR
 from hydratron.launch.provenance import code, machine
+from hydratron.launch.supervision import sigterm_raises
 from hydratron.reproduce.made_up import made_up_tokens
 from hydratron.reproduce.turns import Contender, python
 
@@ -115,7 +116,7 @@ def measure(pairing: Pairing) -> None:
         raise HydratronError(f"contenders: {' '.join(unknown)}: {CONTEND} knows no such name")
     present = [name for name in pairing.contenders if installed[_parts(name)[0]] is not None]
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    with ExitStack() as ending:
+    with sigterm_raises(), ExitStack() as ending:
         running = {}
         for name in present:
             running[name] = _start(pairing, config, name)

@@ -6,6 +6,7 @@ A contender is whatever leaves rows with `step` and `seconds` in a metrics.jsonl
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -63,6 +64,7 @@ class Contender:
                             stderr=log,
                             # One group for all of them, which the first one leads.
                             process_group=self._processes[0].pid if self._processes else 0,
+                            preexec_fn=_end_with_parent,
                         )
                     )
         except BaseException:
@@ -141,6 +143,12 @@ class Contender:
         text = (self.folder / LOG).read_text(encoding="utf-8", errors="replace")
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1].strip() if lines else f"see {self.folder / LOG}"
+
+
+def _end_with_parent() -> None:
+    """What stands still could not see that it has been left alone (PR_SET_PDEATHSIG, Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def python(*arguments: str) -> list[str]:
