@@ -30,7 +30,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="hydratron reproduce", description=ABOUT)
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="an artifact: fig6, tp_equivalence, ...")
-    add("--profile", metavar="P", help="its scale: smoke, small, long, gpu or paper")
+    add("--profile", metavar="P", help="its scale: smoke, small, long, cpu, gpu or paper")
     add("--list", action="store_true", help="artifacts, profiles, jobs and minutes")
     add("--jobs", type=positive, default=1, metavar="N", help="at a time (1); more need joblib")
     add(
@@ -104,6 +104,8 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
 
     jobs, left = sum(stage.count for stage in planned), len(unfinished(planned))
     what = "jobs and evaluations" if any(stage.scored for stage in planned) else "jobs"
+    if any(stage.pairings for stage in planned):
+        what = "pairings"
     more = sum(len(stage.waiting) for stage in planned)
     left -= more
     text = f"{jobs} {what}" if left == jobs else f"{left} of {jobs} {what} left"
@@ -155,6 +157,9 @@ def _carry_out(
     if missing:
         complain(f"profile {profile.name} needs {' and '.join(missing)}")
         return 1
+    if any(stage.pairings for stage in planned):
+        complain(f"--carry-out: {artifact.name} is measured where its peers are, not carried")
+        return 1
     jobs = carry_out(planned, folder)
     place = shlex.quote(str(folder))
     print(
@@ -180,9 +185,10 @@ def _conclude(
 ) -> int:
     """Results from the planned jobs, or without them again from those that are committed."""
     from hydratron.reproduce.claims import write_pages
-    from hydratron.reproduce.results import Source, publish
+    from hydratron.reproduce.measured import Measured
+    from hydratron.reproduce.results import Source, Trained, publish
 
-    source = None
+    source: Source | None = None
     if planned is not None:
         from hydratron.reporting.records import read_run
         from hydratron.reproduce.scores import with_scores
@@ -190,7 +196,10 @@ def _conclude(
         jobs = [job for stage in planned for job in stage.jobs]
         tasks = [one for stage in planned for one in stage.scored]
         command = f"hydratron reproduce {artifact.name} --profile {profile.name}"
-        source = Source(with_scores(map(read_run, jobs), tasks), command)
+        pairs = [one for stage in planned for one in stage.pairings]
+        source = Trained(with_scores(map(read_run, jobs), tasks), command)
+        if pairs:
+            source = Measured(pairs, command)
     analysis = publish(artifact, profile, source)
     write_pages(folder, known)
     show(analysis, artifact.results(profile.name))

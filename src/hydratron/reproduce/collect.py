@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ def read_curves(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise HydratronError(f"{path}: not there; run the profile first") from None
     frame = texts.apply(_numbers)
-    return frame.astype(dict.fromkeys(WHOLE, "Int64"))
+    return frame.astype({name: "Int64" for name in WHOLE if name in frame})
 
 
 def diverged_notes(frame: pd.DataFrame) -> list[str]:
@@ -85,19 +85,13 @@ def provenance(artifact: Artifact, runs: Sequence[Run], command: str) -> dict[st
     """
     recorded = [run.provenance for run in runs]
     seconds = [run.final("seconds") or 0.0 for run in runs]
-    declared = [artifact.folder / name for name in (CRITERIA, PROFILES, PILOT)]
     return {
         "command": command,
-        "commit": _distinct([p.get("commit") for p in recorded]),
-        "dirty": any(p.get("dirty") is not False for p in recorded),
-        "started": min((str(p["started"]) for p in recorded if "started" in p), default=None),
+        **shared(recorded),
         "job_seconds": round(sum(seconds), 1),
-        "data_sha256": _distinct([p.get("data_sha256") for p in recorded]),
-        "versions": _distinct([p.get("versions") for p in recorded]),
-        "hardware": _distinct([p.get("hardware") for p in recorded]),
-        "platform": _distinct([p.get("platform") for p in recorded]),
+        "data_sha256": distinct([p.get("data_sha256") for p in recorded]),
         **_evaluations(runs),
-        "declared": {file.name: file_sha256(file) for file in declared if file.is_file()},
+        "declared": declared(artifact),
         "jobs": [
             {
                 "run": run.name,
@@ -108,6 +102,24 @@ def provenance(artifact: Artifact, runs: Sequence[Run], command: str) -> dict[st
             for run, spent in zip(runs, seconds, strict=True)
         ],
     }
+
+
+def shared(recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What every provenance has, of all of them together."""
+    return {
+        "commit": distinct([p.get("commit") for p in recorded]),
+        "dirty": any(p.get("dirty") is not False for p in recorded),
+        "started": min((str(p["started"]) for p in recorded if "started" in p), default=None),
+        "versions": distinct([p.get("versions") for p in recorded]),
+        "hardware": distinct([p.get("hardware") for p in recorded]),
+        "platform": distinct([p.get("platform") for p in recorded]),
+    }
+
+
+def declared(artifact: Artifact) -> dict[str, str]:
+    """The hashes of the files that were fixed before the runs."""
+    files = [artifact.folder / name for name in (CRITERIA, PROFILES, PILOT)]
+    return {file.name: file_sha256(file) for file in files if file.is_file()}
 
 
 def _evaluations(runs: Sequence[Run]) -> dict[str, Any]:
@@ -121,7 +133,7 @@ def _evaluations(runs: Sequence[Run]) -> dict[str, Any]:
     return {"evaluations": list(found.values())} if found else {}
 
 
-def _distinct(values: Sequence[Any]) -> Any:
+def distinct(values: Sequence[Any]) -> Any:
     """The one value that all share, else the list of all distinct ones."""
     found = {json_sha256(value): value for value in values}
     return next(iter(found.values())) if len(found) == 1 else list(found.values())

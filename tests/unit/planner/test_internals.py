@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from hydratron.parallel.pipeline import Pipeline
 from hydratron.planner.fake_group import fake_mesh
@@ -81,6 +82,11 @@ def test_a_stage_is_told_and_says_what_it_keeps() -> None:
 
         cpu = torch.device("cpu")
         pipeline = Pipeline(mesh.pipeline, "gpipe", cpu, torch.float32, make)
-        pipeline.train([lambda x: x.sum().unsqueeze(0)] * 3, (2, 5))
+
+        def loss(received: Tensor | None) -> Tensor:
+            assert received is not None
+            return received.sum().unsqueeze(0)
+
+        pipeline.train([loss] * 3, (2, 5))
         kept = [tuple(tensor.shape) for tensor in kept_by(made[0])]
     assert kept == [(2, 5)] * 3, TRIED + "PipelineStage asks by _warmup_*, keeps *_recv_info"

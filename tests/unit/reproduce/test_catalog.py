@@ -129,7 +129,7 @@ def test_every_profile_of_the_checkout_is_valid(
     artifact: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    scales = ("smoke", "small", "long", "gpu", "paper")
+    scales = ("smoke", "small", "long", "cpu", "gpu", "paper")
     assert list(artifact.profiles) == [name for name in scales if name in artifact.profiles]
     assert not artifact.profiles["smoke"].judged
     for profile in artifact.profiles.values():
