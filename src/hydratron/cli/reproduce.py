@@ -30,7 +30,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="hydratron reproduce", description=ABOUT)
     add = parser.add_argument
     add("name", nargs="?", metavar="NAME", help="an artifact: fig6, tp_equivalence, ...")
-    add("--profile", metavar="P", help="its scale: smoke, small, long, gpu or paper")
+    add("--profile", metavar="P", help="its scale: smoke, small, long, cpu, gpu or paper")
     add("--list", action="store_true", help="artifacts, profiles, jobs and minutes")
     add("--jobs", type=positive, default=1, metavar="N", help="at a time (1); more need joblib")
     add(
@@ -74,7 +74,13 @@ def run(argv: Sequence[str]) -> int:
         planned = plan_stages(artifact, profile)
         return _missing(planned) or _conclude(folder, known, artifact, profile, planned)
     code = _run_jobs(artifact, profile, planned, args.jobs)
-    return code or _conclude(folder, known, artifact, profile, planned)
+    # Jobs that start from others can be planned once those are there.
+    while not code and any(stage.waiting for stage in planned):
+        before, planned = planned, plan_stages(artifact, profile)
+        if planned == before:
+            break
+        code = _run_jobs(artifact, profile, planned, args.jobs)
+    return code or _missing(planned) or _conclude(folder, known, artifact, profile, planned)
 
 
 def _list(known: Sequence[Artifact]) -> int:
@@ -98,7 +104,13 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
 
     jobs, left = sum(stage.count for stage in planned), len(unfinished(planned))
     what = "jobs and evaluations" if any(stage.scored for stage in planned) else "jobs"
+    if any(stage.pairings for stage in planned):
+        what = "pairings"
+    more = sum(len(stage.waiting) for stage in planned)
+    left -= more
     text = f"{jobs} {what}" if left == jobs else f"{left} of {jobs} {what} left"
+    if more:
+        text += ", and those that start from them"
     minutes = [stage.minutes for stage in planned]
     known = [m for m in minutes if m is not None]
     if len(known) < len(minutes):
@@ -111,21 +123,18 @@ def _run_jobs(
 ) -> int:
     from hydratron.cli import evaluate, plan, train
     from hydratron.reproduce.catalog import EVALUATE, PLAN, TRAIN
-    from hydratron.reproduce.stages import lacking, run_stages
+    from hydratron.reproduce.stages import commands, lacking, run_stages
 
     print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
     missing = lacking(profile)
     if missing:
         for stage in planned:
-            print("\n".join(sweep.command() for sweep in stage.sweeps))
+            print("\n".join(commands(artifact, profile, stage)))
         complain(f"profile {profile.name} cannot run here, it needs {' and '.join(missing)}")
         return 1
     verbs = {TRAIN: train.run, PLAN: plan.run, EVALUATE: evaluate.run}
     launcher = LAUNCHER.format(at_once).split() if at_once > 1 else []
-    code = run_stages(planned, verbs, _stops, launcher)
-    if code:
-        return code
-    return _missing(planned)
+    return run_stages(planned, verbs, _stops, launcher)
 
 
 def _missing(planned: Sequence[PlannedStage]) -> int:
@@ -147,6 +156,9 @@ def _carry_out(
     missing = lacking_files(profile)
     if missing:
         complain(f"profile {profile.name} needs {' and '.join(missing)}")
+        return 1
+    if any(stage.pairings for stage in planned):
+        complain(f"--carry-out: {artifact.name} is measured where its peers are, not carried")
         return 1
     jobs = carry_out(planned, folder)
     place = shlex.quote(str(folder))
@@ -173,9 +185,10 @@ def _conclude(
 ) -> int:
     """Results from the planned jobs, or without them again from those that are committed."""
     from hydratron.reproduce.claims import write_pages
-    from hydratron.reproduce.results import Source, publish
+    from hydratron.reproduce.measured import Measured
+    from hydratron.reproduce.results import Source, Trained, publish
 
-    source = None
+    source: Source | None = None
     if planned is not None:
         from hydratron.reporting.records import read_run
         from hydratron.reproduce.scores import with_scores
@@ -183,7 +196,10 @@ def _conclude(
         jobs = [job for stage in planned for job in stage.jobs]
         tasks = [one for stage in planned for one in stage.scored]
         command = f"hydratron reproduce {artifact.name} --profile {profile.name}"
-        source = Source(with_scores(map(read_run, jobs), tasks), command)
+        pairs = [one for stage in planned for one in stage.pairings]
+        source = Trained(with_scores(map(read_run, jobs), tasks), command)
+        if pairs:
+            source = Measured(pairs, command)
     analysis = publish(artifact, profile, source)
     write_pages(folder, known)
     show(analysis, artifact.results(profile.name))

@@ -34,6 +34,12 @@ class ParallelConfig:
         "ZeRO-1: each replica keeps the optimizer's state of 1 / dp of the rows, bitwise the same",
         per_degree=True,
     )
+    backend: str = option(
+        "explicit",
+        "explicit, the paper's operators f and g; dtensor, SPMD: one process's network on DTensors",
+        choices=("explicit", "dtensor"),
+        per_degree=True,
+    )
     transport: str = option(
         "auto",
         "CPU ranks of one host: auto, through memory that they share; gloo, through the loopback",
@@ -48,6 +54,11 @@ class ParallelConfig:
             * self.data_parallel_size
             * self.pipeline_model_parallel_size
         )
+
+    @property
+    def spmd(self) -> bool:
+        """Whether there is anything for `backend=dtensor` to split."""
+        return self.backend == "dtensor" and self.tensor_model_parallel_size > 1
 
     @property
     def axes(self) -> dict[str, int]:

@@ -15,6 +15,8 @@ from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.labelled import labelled_problems
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
+from hydratron.config.spmd import KEYS as SPMD
+from hydratron.config.spmd import spmd_problems
 from hydratron.errors import ConfigError, Problem
 from hydratron.job import VALID_NAME, checkpoint_step, named_checkpoint
 
@@ -280,6 +282,7 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (_SIZES, _tensor_parallel),
     (("model.seq_length", "parallel.tensor_model_parallel_size"), _sequence_parallel),
     (("model.num_layers", "task", *_WORLD), _pipelines),
+    (SPMD, spmd_problems),
     (_BATCH, _batch),
     ((*_BATCH, "parallel.pipeline_schedule", *_WORLD), _one_forward_one_backward),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,11 +19,27 @@ from hydratron.models.norms import NORMS
 from hydratron.models.placements import PLACEMENTS
 from hydratron.models.shape import Shape
 from hydratron.models.transformer import TransformerLayer
+from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
 from hydratron.parallel.layers import Device, VocabParallelEmbedding
 from hydratron.parallel.mappings import gather_from_tensor_model_parallel_region
+from hydratron.parallel.mesh import ParallelGroup
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.regions import ALONE, Region, TensorParallelRegion
 from hydratron.parallel.sharding import ParamSpec
+
+
+class LinearLoss(Protocol):
+    """The summed loss of hidden states, as `vocab_parallel_linear_loss` takes and gives it."""
+
+    def __call__(
+        self,
+        hidden: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        group: ParallelGroup,
+        chunk_tokens: int,
+        bias: Tensor | None = None,
+    ) -> Tensor: ...
 
 
 class LanguageModel(nn.Module):
@@ -31,7 +47,7 @@ class LanguageModel(nn.Module):
 
     `layers` are the numbers of those that are built here, all by default; the embeddings belong
     to the first of the network's layers, and what follows the last one to that.  The word
-    embeddings belong to both, because the head uses them too.
+    embeddings belong to both, because the head uses them too.  `linear_loss` may be replaced.
 
     Where some are missing, forward gives what flows on after the last one that is here, and begins
     `receiving` what flowed up to the first of them.
@@ -50,6 +66,8 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.shape, self.region, self.streams = shape, region, streams
         self.group = region.group
+        # SPMD hands in its own.
+        self.linear_loss: LinearLoss = vocab_parallel_linear_loss
         self._received: Tensor | None = None
         numbers = range(shape.num_layers) if layers is None else layers
         self.first, self.last = numbers[0] == 0, numbers[-1] == shape.num_layers - 1
@@ -133,6 +151,13 @@ class LanguageModel(nn.Module):
         if not self.last:
             return x
         return self.region.join(self.final_norm(x))
+
+    def word_loss(self, hidden: Tensor, targets: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Summed cross-entropy in nats of hidden states [n, h] over targets [n] >= 0, fp32."""
+        return self.linear_loss(
+            hidden, self.word_embeddings.weight, targets, self.group, self.shape.loss_chunk_tokens,
+            bias,
+        )  # fmt: skip
 
     def tied_logits(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """x E^T + bias, [b, s, h] -> [b, s, V], gathered on every rank; `bias` [V / t]."""

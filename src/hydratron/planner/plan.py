@@ -102,8 +102,11 @@ def planned_config(config: Config) -> tuple[Config, int]:
 def plan_job(config: Config) -> JobPlan:
     """Run two steps of one rank of each stage without data, in full or at two depths.
 
-    Without a pipeline that is rank 0 alone.  Sends nothing.
+    Without a pipeline that is rank 0 alone.  Sends nothing.  Raises HydratronError for what DTensor
+    would send, which nobody wrote down.
     """
+    if config.parallel.spmd:
+        raise HydratronError("parallel.backend=dtensor: what it sends is not planned; explicit is")
     config, vocab_size = planned_config(config)
     if config.parallel.pipeline_model_parallel_size > 1:
         return _plan_stages(config, vocab_size)

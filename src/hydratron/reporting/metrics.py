@@ -64,6 +64,7 @@ METRICS = (
         "val/accuracy", "Accuracy", "of all that validates", SHARE, TRAINING, "acc", False,
         log=False, first=True,
     ),
+    Metric("val/majority_accuracy", "Accuracy of the largest class alone", "", SHARE, None),
     Metric("val/accuracy_middle", "Accuracy, middle school", "RACE", SHARE, None, "middle", False),
     Metric("val/accuracy_high", "Accuracy, high school", "RACE", SHARE, None, "high", False),
     Metric(

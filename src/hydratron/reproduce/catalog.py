@@ -17,7 +17,7 @@ PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.cs
 # What the runs of a profile leave in results/<profile>/; all else there follows from it.
 CURVES, PROVENANCE = "curves.csv", "provenance.json"
 # What a stage may do with its jobs.
-TRAIN, PLAN, EVALUATE = "train", "plan", "evaluate"
+TRAIN, PLAN, EVALUATE, MEASURE = "train", "plan", "evaluate", "measure"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class Stage:
     Each entry of `sweeps` goes on from `overrides`.  `pilot` names models: each is one sweep more
     at the rate that the pilot found best for it.  `verb`: `hydratron train`, `plan` or `evaluate`.
     The jobs of a stage with an `owner` are those of that artifact, in its folder.  A stage that
-    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.
+    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.  A
+    stage that trains `of` another starts from its jobs (`reproduce.starting`).  One that measures
+    has each group of `contenders` take turns of `steps` steps, `rounds` times.
     """
 
     name: str
@@ -38,6 +40,9 @@ class Stage:
     verb: str = TRAIN
     owner: str = ""
     of: str = ""
+    contenders: tuple[str, ...] = ()
+    steps: int = 0
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,14 +165,15 @@ def _profile(file: Path, name: str, entry: dict[str, Any]) -> Profile:
 def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
     if "jobs_of" in entry:
         return _shared(file, profile, entry)
-    optional = {"sweeps", "pilot", "minutes", "verb", "of"}
-    _check(file, profile, entry, {"name", "overrides"}, optional)
     verb = entry.get("verb", TRAIN)
-    if verb not in (TRAIN, PLAN, EVALUATE):
-        problem = Problem(f"{file}: {profile}.verb", verb, f"{TRAIN}, {PLAN} or {EVALUATE}")
-        raise ConfigError([problem])
-    if (verb == EVALUATE) != ("of" in entry):
-        expected = f"the stage whose jobs are scored, with verb: {EVALUATE} and only there"
+    if verb not in (TRAIN, PLAN, EVALUATE, MEASURE):
+        known = f"{TRAIN}, {PLAN}, {EVALUATE} or {MEASURE}"
+        raise ConfigError([Problem(f"{file}: {profile}.verb", verb, known)])
+    turns = {"contenders", "steps", "rounds"} if verb == MEASURE else set()
+    optional = {"sweeps", "pilot", "minutes", "verb", "of"}
+    _check(file, profile, entry, {"name", "overrides"} | turns, optional)
+    if verb != TRAIN and (verb == EVALUATE) != ("of" in entry):
+        expected = "the stage whose jobs are scored or started from; not of a plan or measurement"
         raise ConfigError([Problem(f"{file}: {profile}.of", entry.get("of", ""), expected)])
     return Stage(
         entry["name"],
@@ -177,6 +183,9 @@ def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
         entry.get("minutes"),
         verb,
         of=entry.get("of", ""),
+        contenders=tuple(entry.get("contenders", ())),
+        steps=entry.get("steps", 0),
+        rounds=entry.get("rounds", 0),
     )
 
 

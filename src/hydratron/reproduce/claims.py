@@ -15,7 +15,7 @@ from hydratron.reproduce.results import VERDICT, effect_text
 
 CLAIMS, README = "claims.yaml", "README.md"
 # The largest scale that was run speaks for a claim.
-ORDER = ("paper", "gpu", "long", "small")
+ORDER = ("paper", "gpu", "long", "small", "cpu")
 BEGIN, END = "<!-- results: written by hydratron reproduce -->", "<!-- end of results -->"
 HEADER = """\
 # The paper's claims, one by one

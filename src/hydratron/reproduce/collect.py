@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from hydratron.config.keys import carries
 from hydratron.errors import HydratronError
 from hydratron.hashing import file_sha256, json_sha256
 from hydratron.reporting.records import Run
@@ -29,7 +30,7 @@ def curves(runs: Sequence[Run], metrics: Sequence[str], settings: Sequence[str])
     for run in runs:
         named = (run.name, run.status, run.model, run.parallel, run.seed, run.parameters)
         who = dict(zip(IDENTITY, (*named, run.blocks), strict=True))
-        who |= {key: run.settings.get(key) for key in settings}
+        who |= {key: _setting(run, key) for key in settings}
         logged = [row for row in run.rows if any(row.get(metric) is not None for metric in metrics)]
         if any(metric in run.evaluated for metric in metrics):
             last = run.rows[-1] if run.rows else {}
@@ -39,6 +40,15 @@ def curves(runs: Sequence[Run], metrics: Sequence[str], settings: Sequence[str])
             rows.append(who)
     frame = pd.DataFrame(rows, columns=[*IDENTITY, *settings, *POSITION, *metrics])
     return frame.astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def _setting(run: Run, key: str) -> Any:
+    """The value of an option; a path as it is from the working folder, wherever that lies."""
+    value = run.settings.get(key)
+    if not isinstance(value, str) or not carries(key, "path"):
+        return value
+    place, here = Path(value), Path.cwd()
+    return place.relative_to(here).as_posix() if place.is_relative_to(here) else value
 
 
 def read_curves(path: Path) -> pd.DataFrame:
@@ -51,7 +61,7 @@ def read_curves(path: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise HydratronError(f"{path}: not there; run the profile first") from None
     frame = texts.apply(_numbers)
-    return frame.astype(dict.fromkeys(WHOLE, "Int64"))
+    return frame.astype({name: "Int64" for name in WHOLE if name in frame})
 
 
 def diverged_notes(frame: pd.DataFrame) -> list[str]:
@@ -75,19 +85,13 @@ def provenance(artifact: Artifact, runs: Sequence[Run], command: str) -> dict[st
     """
     recorded = [run.provenance for run in runs]
     seconds = [run.final("seconds") or 0.0 for run in runs]
-    declared = [artifact.folder / name for name in (CRITERIA, PROFILES, PILOT)]
     return {
         "command": command,
-        "commit": _distinct([p.get("commit") for p in recorded]),
-        "dirty": any(p.get("dirty") is not False for p in recorded),
-        "started": min((str(p["started"]) for p in recorded if "started" in p), default=None),
+        **shared(recorded),
         "job_seconds": round(sum(seconds), 1),
-        "data_sha256": _distinct([p.get("data_sha256") for p in recorded]),
-        "versions": _distinct([p.get("versions") for p in recorded]),
-        "hardware": _distinct([p.get("hardware") for p in recorded]),
-        "platform": _distinct([p.get("platform") for p in recorded]),
+        "data_sha256": distinct([p.get("data_sha256") for p in recorded]),
         **_evaluations(runs),
-        "declared": {file.name: file_sha256(file) for file in declared if file.is_file()},
+        "declared": declared(artifact),
         "jobs": [
             {
                 "run": run.name,
@@ -98,6 +102,24 @@ def provenance(artifact: Artifact, runs: Sequence[Run], command: str) -> dict[st
             for run, spent in zip(runs, seconds, strict=True)
         ],
     }
+
+
+def shared(recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What every provenance has, of all of them together."""
+    return {
+        "commit": distinct([p.get("commit") for p in recorded]),
+        "dirty": any(p.get("dirty") is not False for p in recorded),
+        "started": min((str(p["started"]) for p in recorded if "started" in p), default=None),
+        "versions": distinct([p.get("versions") for p in recorded]),
+        "hardware": distinct([p.get("hardware") for p in recorded]),
+        "platform": distinct([p.get("platform") for p in recorded]),
+    }
+
+
+def declared(artifact: Artifact) -> dict[str, str]:
+    """The hashes of the files that were fixed before the runs."""
+    files = [artifact.folder / name for name in (CRITERIA, PROFILES, PILOT)]
+    return {file.name: file_sha256(file) for file in files if file.is_file()}
 
 
 def _evaluations(runs: Sequence[Run]) -> dict[str, Any]:
@@ -111,7 +133,7 @@ def _evaluations(runs: Sequence[Run]) -> dict[str, Any]:
     return {"evaluations": list(found.values())} if found else {}
 
 
-def _distinct(values: Sequence[Any]) -> Any:
+def distinct(values: Sequence[Any]) -> Any:
     """The one value that all share, else the list of all distinct ones."""
     found = {json_sha256(value): value for value in values}
     return next(iter(found.values())) if len(found) == 1 else list(found.values())

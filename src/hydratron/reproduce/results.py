@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
@@ -44,11 +44,25 @@ th, td { padding: 4px 12px 4px 0; text-align: left; vertical-align: top;
 """
 
 
-class Source(NamedTuple):
-    """What a profile's runs leave for its results."""
+class Source(Protocol):
+    """What a profile's runs leave for its results: curves.csv and provenance.json."""
+
+    def curves(self, artifact: Artifact) -> pd.DataFrame: ...
+
+    def provenance(self, artifact: Artifact) -> dict[str, Any]: ...
+
+
+class Trained(NamedTuple):
+    """The source that jobs are."""
 
     runs: Sequence[Run]
     command: str
+
+    def curves(self, artifact: Artifact) -> pd.DataFrame:
+        return curves(self.runs, artifact.metrics, artifact.settings)
+
+    def provenance(self, artifact: Artifact) -> dict[str, Any]:
+        return provenance(artifact, self.runs, self.command)
 
 
 def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Analysis:
@@ -58,9 +72,9 @@ def publish(artifact: Artifact, profile: Profile, source: Source | None) -> Anal
     """
     folder = artifact.results(profile.name)
     if source is not None:
-        frame = curves(source.runs, artifact.metrics, artifact.settings)
+        frame = source.curves(artifact)
         write_text(folder / CURVES, frame.to_csv(index=False, lineterminator="\n"))
-        write_json(folder / PROVENANCE, provenance(artifact, source.runs, source.command))
+        write_json(folder / PROVENANCE, source.provenance(artifact))
     # The file and not the frame: so that it gives the same results again.
     analysis = analyse(artifact, profile, read_curves(folder / CURVES))
     verdicts = list(analysis.verdicts)

@@ -25,9 +25,8 @@ from hydratron.models.language import LanguageModel
 from hydratron.models.shape import Shape
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Arrays, Batch, Verdict, stacked
+from hydratron.tasks.table import MULTIPLE
 
-# Padding is cut to a multiple of this.
-MULTIPLE = 8
 SHOWN = 6  # digits of a probability
 
 
@@ -49,6 +48,9 @@ class Classification:
 
     def predicted(self, sample: Any) -> npt.NDArray[np.int64]:
         return np.asarray([sample["label"]], dtype=np.int64)
+
+    def length(self, sample: Any) -> int:
+        return int(sample["padding_mask"].sum(axis=-1).max())
 
     def collate(self, samples: Sequence[Any]) -> Arrays:
         """Cut to the longest of the samples, which changes nothing: nobody sees padding."""
@@ -92,6 +94,7 @@ class Classification:
         metrics = {
             "val/loss": float(-logs[np.arange(len(labels)), labels].mean()),
             "val/accuracy": float(right.mean()),
+            "val/majority_accuracy": float(np.bincount(labels).max() / len(labels)),
         }
         belongs = groups_of(samples)[: len(outputs)]
         for number, group in enumerate(self.groups):

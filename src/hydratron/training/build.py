@@ -10,6 +10,7 @@ from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sequence import region_of
 from hydratron.parallel.sharding import ParamTable, stage_layers
+from hydratron.training.spmd import spmd_network
 
 
 def build_network(
@@ -20,9 +21,12 @@ def build_network(
     `vocab_size` is the tokenizer's, before padding.
     """
     shape = config.model.shape(vocab_size)
-    region = region_of(mesh.tensor, config.parallel.sequence_parallel)
+    task, in_sequence = config.learning.task(), config.parallel.sequence_parallel
+    if config.parallel.spmd:
+        table = parameter_table(config)
+        return spmd_network(task, shape, table, mesh.tensor, in_sequence, streams, device)
     layers = stage_layers(shape.num_layers, mesh.pipeline)
-    return config.learning.task().network(shape, streams, region, device, layers)
+    return task.network(shape, streams, region_of(mesh.tensor, in_sequence), device, layers)
 
 
 def parameter_table(config: Config) -> ParamTable:
@@ -31,4 +35,6 @@ def parameter_table(config: Config) -> ParamTable:
     table = config.learning.task().parameters(shape, std)
     if config.parallel.pipeline_model_parallel_size > 1:
         table = table.in_stages()
-    return table.in_sequence() if config.parallel.sequence_parallel else table
+    # DTensor itself sums the gradients of what each rank applies to its own tokens.
+    own_tokens = config.parallel.sequence_parallel and not config.parallel.spmd
+    return table.in_sequence() if own_tokens else table

@@ -26,7 +26,7 @@ from hydratron.models.init import initialize
 from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
-from hydratron.tasks.contract import Batch, Verdict
+from hydratron.tasks.contract import Batch, Uneven, Verdict
 from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
@@ -36,7 +36,8 @@ from hydratron.training.loss_scale import LossScale
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
-from hydratron.training.step import Step, StepResult, in_turn
+from hydratron.training.spmd import in_turn_as_one, one_program
+from hydratron.training.step import Schedule, Step, StepResult, in_turn
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
 from hydratron.training.validating import Validation, validation_of
@@ -91,20 +92,17 @@ class LanguageModule(pl.LightningModule):
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
         if self.initial is not None:
             cast = config.checkpoint.cast
-            take(self.initial, self.network, self.table, mesh, vocab_size, cast)
+            learnt = config.learning
+            take(self.initial, self.network, self.table, mesh, vocab_size, cast, learnt)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         scale = self.loss_scale if self.loss_scale.used else None
         self.stages = self._stages() if mesh.pipeline.size > 1 else None
+        schedule: Schedule = self.stages or in_turn
+        if config.parallel.spmd:
+            self.task, schedule = one_program(self.task, self.table, mesh), in_turn_as_one
         self.step = Step(
-            self.network,
-            self.table,
-            self.task,
-            mesh,
-            clip,
-            self.precision,
-            schedule=self.stages or in_turn,
-            scale=scale,
+            self.network, self.table, self.task, mesh, clip, self.precision, schedule, scale=scale
         )
 
     def _stages(self) -> Stages:
@@ -168,6 +166,9 @@ class LanguageModule(pl.LightningModule):
         data, size = self.mesh_strategy.mesh.data, self.config.micro_batch_size
         samples = self._validation_samples()
         mine = list(range(data.rank, len(samples), data.size))
+        if isinstance(self.task, Uneven):
+            lengths = {i: self.task.length(samples[i]) for i in mine}
+            mine.sort(key=lengths.__getitem__)
         batches = [mine[i : i + size] for i in range(0, len(mine), size)]
         # A pipeline is given several at once, so that its stages have something to do.
         stages = self.mesh_strategy.mesh.pipeline.size

@@ -30,7 +30,7 @@ def test_the_degree_is_its_axes_and_what_goes_with_them() -> None:
         "parallel.data_parallel_size": "dp",
         "parallel.pipeline_model_parallel_size": "pp",
     }
-    ways = ["pipeline_schedule", "sequence_parallel", "distributed_optimizer"]
+    ways = ["pipeline_schedule", "sequence_parallel", "distributed_optimizer", "backend"]
     options = [f"parallel.{way}" for way in ways]
     assert [*marked("per_degree")] == [*options, "trainer.micro_batch_size"]
 

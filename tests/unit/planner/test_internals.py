@@ -82,11 +82,11 @@ def test_a_stage_is_told_and_says_what_it_keeps() -> None:
 
         cpu = torch.device("cpu")
         pipeline = Pipeline(mesh.pipeline, "gpipe", cpu, torch.float32, make)
-        pipeline.train([_summed] * 3, (2, 5))
+
+        def loss(received: Tensor | None) -> Tensor:
+            assert received is not None
+            return received.sum().unsqueeze(0)
+
+        pipeline.train([loss] * 3, (2, 5))
         kept = [tuple(tensor.shape) for tensor in kept_by(made[0])]
     assert kept == [(2, 5)] * 3, TRIED + "PipelineStage asks by _warmup_*, keeps *_recv_info"
-
-
-def _summed(x: Tensor | None) -> Tensor:
-    assert x is not None
-    return x.sum().unsqueeze(0)

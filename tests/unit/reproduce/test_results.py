@@ -9,11 +9,11 @@ import pytest
 from hydratron.config.folders import conf_dir
 from hydratron.reproduce.catalog import Artifact, artifacts
 from hydratron.reproduce.claims import README, claims_page, write_pages
-from hydratron.reproduce.results import Source, publish
+from hydratron.reproduce.results import Trained, publish
 from tests.unit.reproduce.small_artifact import RUNS, run, write_artifact
 
 CHECKOUT = conf_dir().parent / "experiments"
-SOURCE = Source(RUNS, "hydratron reproduce fig1_thing --profile small")
+SOURCE = Trained(RUNS, "hydratron reproduce fig1_thing --profile small")
 NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 MADE = {"curves.csv", "provenance.json", "verdict.json", "table.csv", "figure.svg", "figure.html"}
 
@@ -87,7 +87,7 @@ def test_the_claims_one_by_one(artifact: Artifact) -> None:
 def test_the_largest_scale_speaks(artifact: Artifact) -> None:
     high = [run(seed, [9.0 + seed / 10]) for seed in (1, 2, 3)]
     publish(artifact, artifact.profile("small"), SOURCE)
-    publish(artifact, artifact.profile("gpu"), Source(high, "x"))
+    publish(artifact, artifact.profile("gpu"), Trained(high, "x"))
     page = claims_page(artifact.folder.parent, [artifact])
     assert f"| `gpu`: {artifact.profile('gpu').about} | **NOT REPRODUCED** |" in page
 
