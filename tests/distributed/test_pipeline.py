@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import torch.distributed as dist
+from torch import Tensor
 
+from hydratron.parallel.mesh import build_mesh
 from tests.helpers.prepared import synthetic_prepared
+from tests.helpers.ranks import run_ranks
 from tests.helpers.training import Rows, run, series
 
 CUT, STEPS = 2, 8
@@ -89,3 +95,47 @@ def test_fp16_skips_the_same_steps(data: Path, tmp_path: Path) -> None:
     assert skipped == series(one, "skipped_steps")
     assert series(two, "loss_scale") == series(one, "loss_scale")
     assert series(two, "train/loss") == pytest.approx(series(one, "train/loss"), rel=1e-3)
+
+
+def timed(rank: int, world_size: int, schedule: str) -> tuple[list[tuple[str, int]], float]:
+    """What a stage computed, in order, and its idle share; every part takes 30 ms."""
+    from hydratron.parallel.pipeline import Pipeline
+    from hydratron.parallel.time_line import TimeLine
+
+    mesh = build_mesh({"pipeline": world_size, "data": 1, "tensor": 1}, "cpu")
+    weight = torch.ones(4, requires_grad=True)
+
+    def work(received: Tensor | None) -> Tensor:
+        time.sleep(0.03)
+        x = weight * (torch.ones(4) if received is None else received)
+        x.register_hook(lambda gradient: time.sleep(0.03))
+        return x
+
+    line = TimeLine()
+    pipeline = Pipeline(mesh.pipeline, schedule, torch.device("cpu"), torch.float32, line.stage)
+    pipeline.train([work] * 4, (4,))
+    begin = len(line.spans)
+    dist.barrier()
+    start = time.monotonic()
+    pipeline.train([work] * 4, (4,))
+    dist.barrier()
+    share = line.idle_share(start, time.monotonic())
+    return [(span.kind, span.number) for span in line.spans[begin:]], share
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b"])
+def test_a_time_line_shows_what_a_stage_does_and_how_long_it_waits(schedule: str) -> None:
+    (first, idle), (last, _) = run_ranks(timed, 2, schedule)
+    forward = [("forward", n) for n in range(4)]
+    backward = [("backward", n) for n in range(4)]
+    turns = [span for pair in zip(forward, backward, strict=True) for span in pair]
+    both = {"gpipe": [forward + backward] * 2, "1f1b": [first_in_turns(forward, backward), turns]}
+    assert [first, last] == both[schedule]
+    # (p - 1) / (m + p - 1) is a fifth; a busy machine adds to it.
+    assert 0.15 < idle < 0.5
+
+
+def first_in_turns(forward: list[Any], backward: list[Any]) -> list[Any]:
+    """Of two stages the first: one ahead of the last."""
+    turns = [s for pair in zip(backward, forward[2:], strict=False) for s in pair]
+    return [*forward[:2], *turns, *backward[2:]]

@@ -13,13 +13,18 @@ from unittest.mock import patch
 import lightning as pl
 import pytest
 from lightning.pytorch.callbacks import Callback
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.launch.environment import one_host
+from hydratron.models.init import initialize
+from hydratron.parallel.mesh import build_mesh
+from hydratron.parallel.random import RandomStreams
 from hydratron.planner.dry_run import dry_run
 from hydratron.planner.modules import ModuleNames
 from hydratron.planner.plan import plan_job
+from hydratron.planner.rank import planned_rank, zeros
 from hydratron.planner.recorder import STAGES, UPDATE, Collective, Recorder
 from tests.helpers.planned import VOCAB, small_job, spelled_out
 from tests.helpers.prepared import synthetic_prepared
@@ -159,3 +164,46 @@ def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> 
         expected = {"forward", "backward", "update"}
         expected |= {"recompute"} if config.model.recompute != "none" else set()
         assert phases == (expected if tp > 1 else {"update"})
+
+
+def most_held(rank: int, world_size: int, config: Config) -> int:
+    """The most bytes that this rank's allocator has given out at a time in a second real step."""
+    mesh = build_mesh(config.parallel.axes, "cpu")
+    with profile(
+        activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as profiled:
+        worker = planned_rank(config, VOCAB, mesh, RandomStreams(1))
+        initialize(worker.network, worker.table, 1, mesh.tensor, VOCAB)
+        worker.step(zeros(config), config.accumulation)
+        with record_function("second step"):
+            worker.step(zeros(config), config.accumulation)
+    assert profiled.profiler is not None
+    assert profiled.profiler.kineto_results is not None
+    events = sorted(profiled.profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    (began,) = (event.start_ns() for event in events if event.name() == "second step")
+    held = peak = 0
+    for event in events:
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held) if event.start_ns() >= began else 0
+    return peak
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", pytest.param("gpipe", marks=pytest.mark.whole)])
+def test_every_stage_holds_what_is_planned(schedule: str) -> None:
+    config = small_job(
+        model__hidden_size=192,
+        model__seq_length=128,
+        trainer__global_batch_size=12,
+        trainer__micro_batch_size=2,
+        parallel__pipeline_model_parallel_size=2,
+        parallel__pipeline_schedule=schedule,
+    )
+    # Six micro-batches, planned from two to four.
+    planned = [stage.peak_bytes for stage in plan_job(config).stages]
+    real = run_ranks(most_held, 2, config, timeout=120)
+    assert min(planned) > 1e7
+    # Until it is waited for, gloo keeps what goes to the next stage.
+    sent = 2 * 128 * 192 * 4
+    for held, plan in zip(real, planned, strict=True):
+        assert plan * 0.999 <= held <= plan * 1.001 + sent
