@@ -17,7 +17,7 @@ KINDS = {
     (True, "pre"): (0, "pre-LN"),
     (True, "post"): (1, "post-LN"),
     (False, "pre"): (0, "pre, random"),
-    (False, "post"): (1, "post, random"),
+    (False, "post"): (3, "post, random"),
 }
 Scores = Mapping["Encoder", Mapping[int, float]]
 
