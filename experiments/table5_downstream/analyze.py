@@ -58,7 +58,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
     notes = [*_gap(ours, criteria["paper"]), *diverged_notes(frame)]
     every = accuracy | {e: v for e, v in finals(tuned, F1).items() if e.task in PAIRED}
     majority = next((v for by in largest.values() for v in by.values()), math.nan)
-    drawing = figure(tuned, ours, majority)
+    drawing = figure(ours, {e: loss[e] for e in ours if e in loss}, majority)
     return Analysis(
         drawing, _table(frame, every, loss, largest, criteria["paper"]), verdicts, notes
     )
