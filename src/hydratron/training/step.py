@@ -17,7 +17,7 @@ from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch, Task
 from hydratron.training.loss_scale import LossScale
 
-# (micro-batches, losses of one, what to do before the first backward) -> summed losses [parts]
+# (micro-batches, losses of one, what forgets the gradients of the step before) -> summed losses [parts]
 Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
 
 
@@ -53,11 +53,10 @@ def in_turn(
     batches: Sequence[Batch], losses_of: Callable[[Batch], Tensor], clear: Callable[[], None]
 ) -> Tensor:
     """One micro-batch after the other, forward and backward."""
+    clear()  # Before the first forward: gradients of the last step would lie beside its activations.
     total: Tensor | None = None
     for batch in batches:
         losses = losses_of(batch)
-        if total is None:
-            clear()
         total = losses.detach() if total is None else total + losses.detach()
         losses.sum().backward()
         del losses
