@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from hydratron.parallel.gradients import reduce_gradients, squared_norm
 from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.overlap import OverlappedSum
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch, Task
 from hydratron.training.loss_scale import LossScale
@@ -89,6 +90,9 @@ class Step:
         self.network, self.table, self.task, self.mesh = network, table, task, mesh
         self.largest_norm, self.precision = largest_norm, precision
         self.schedule, self.read, self.scale = schedule, read, scale
+        # Another schedule runs several backwards after the last forward.
+        in_order = schedule is in_turn
+        self.overlap = OverlappedSum.of(network, table, mesh.data) if in_order else None
         self.own: Tensor | None = None
         self.own_largest: Tensor | None = None
 
@@ -105,10 +109,15 @@ class Step:
         the end: whether this rank was asked to stop.
         """
         counts = self.mesh.data.all_reduce(counts.clone()).clamp(min=1.0).float()
+        left = len(batches)
 
         def losses_of(batch: Batch) -> Tensor:
+            nonlocal left
+            left -= 1
             with self.precision():
                 losses = self.task.sums(self.network, batch) / counts
+            if self.overlap is not None and not left:
+                self.overlap.begin()
             return losses if self.scale is None else self.scale.apply(losses)
 
         losses = self.own = self.schedule(batches, losses_of, self.network.zero_grad)
@@ -122,7 +131,8 @@ class Step:
         if self.scale is not None:  # Now, since a sum over replicas hides whose it was.
             own = [p.grad for p in parameters.values() if p.grad is not None]
             self.own_largest = torch.nn.utils.get_total_norm(own, math.inf)
-        gradients = reduce_gradients(parameters, self.table, self.mesh)
+        done = set() if self.overlap is None else self.overlap.finish()
+        gradients = reduce_gradients(parameters, self.table, self.mesh, done)
         if self.scale is not None:
             self.scale.unscale(gradients.values())
         squared = squared_norm(gradients, self.table, self.mesh, losses.device)
