@@ -28,10 +28,13 @@ class _Scores(NamedTuple):
     owned: Tensor  # [n] whether the target's column is here
 
 
-def _scores(logits: Tensor, targets: Tensor, group: ParallelGroup) -> _Scores:
+def _scores(logits: Tensor, targets: Tensor, group: ParallelGroup, spent: bool = False) -> _Scores:
+    """`spent`: nobody needs the logits any more, so that their memory may be used."""
     z = logits.float()
+    spent |= z is not logits
+    del logits  # In a narrow type it would lie beside z.
     peak = group.all_reduce(z.amax(dim=-1), dist.ReduceOp.MAX)
-    z = z - peak.unsqueeze(-1)
+    z = z.sub_(peak.unsqueeze(-1)) if spent else z - peak.unsqueeze(-1)
     columns = targets - group.rank * z.shape[-1]
     owned = (columns >= 0) & (columns < z.shape[-1])  # never so for a negative target
     columns = columns.masked_fill(~owned, 0)
@@ -124,7 +127,7 @@ class _LinearLoss(torch.autograd.Function):
         for first in range(0, hidden.shape[0], chunk_tokens):
             part = slice(first, first + chunk_tokens)
             counted = (targets[part] >= 0).float()
-            scores = _scores(F.linear(hidden[part], rows, offsets), targets[part], group)
+            scores = _scores(F.linear(hidden[part], rows, offsets), targets[part], group, True)
             total += (scores.losses * counted).sum()
             if hidden_gradient is not None and weight_gradient is not None:
                 gradient = _logit_gradient(scores, counted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,15 @@ NORM_PIECE = 2**14
 
 
 def reduce_gradients(
-    parameters: Mapping[str, nn.Parameter], table: ParamTable, mesh: Mesh
+    parameters: Mapping[str, nn.Parameter],
+    table: ParamTable,
+    mesh: Mesh,
+    done: Container[str] = (),
 ) -> dict[str, Tensor]:
-    """Sum up every gradient over replicas and the axes of its spec, in place; name -> gradient."""
+    """Sum up every gradient over replicas and the axes of its spec, in place; name -> gradient.
+
+    `done` are the names of those that are summed over the replicas already.
+    """
     found = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     axes = dict.fromkeys(axis for name in found for axis in table[name].summed)
     axes.pop(ENDS, None)
@@ -28,7 +34,7 @@ def reduce_gradients(
         sum_gradients([g for n, g in found.items() if axis in table[n].summed], mesh[axis])
     # Whole ones last, as ever: the order decides which share a bucket.
     ordered = sorted(found, key=lambda name: table[name].shard_dim is None)
-    sum_gradients([found[name] for name in ordered], mesh.data)
+    sum_gradients([found[name] for name in ordered if name not in done], mesh.data)
     # After the replicas, whose sums have other roundings in other buckets: what both ends hold
     # has to stay the same to the last bit.
     sum_gradients([g for n, g in found.items() if ENDS in table[n].summed], mesh.ends)

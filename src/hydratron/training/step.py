@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from hydratron.parallel.gradients import reduce_gradients, squared_norm
 from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.overlap import OverlappedSum
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch, Task
 from hydratron.training.loss_scale import LossScale
 
-# (micro-batches, losses of one, what to do before the first backward) -> summed losses [parts]
+# (micro-batches, losses of one, what forgets the gradients before them) -> summed losses [parts]
 Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
 
 
@@ -53,11 +54,10 @@ def in_turn(
     batches: Sequence[Batch], losses_of: Callable[[Batch], Tensor], clear: Callable[[], None]
 ) -> Tensor:
     """One micro-batch after the other, forward and backward."""
+    clear()  # Before the first forward: old gradients would lie beside its activations.
     total: Tensor | None = None
     for batch in batches:
         losses = losses_of(batch)
-        if total is None:
-            clear()
         total = losses.detach() if total is None else total + losses.detach()
         losses.sum().backward()
         del losses
@@ -90,6 +90,9 @@ class Step:
         self.network, self.table, self.task, self.mesh = network, table, task, mesh
         self.largest_norm, self.precision = largest_norm, precision
         self.schedule, self.read, self.scale = schedule, read, scale
+        # Another schedule runs several backwards after the last forward.
+        in_order = schedule is in_turn
+        self.overlap = OverlappedSum.of(network, table, mesh.data) if in_order else None
         self.own: Tensor | None = None
         self.own_largest: Tensor | None = None
 
@@ -106,10 +109,15 @@ class Step:
         the end: whether this rank was asked to stop.
         """
         counts = self.mesh.data.all_reduce(counts.clone()).clamp(min=1.0).float()
+        left = len(batches)
 
         def losses_of(batch: Batch) -> Tensor:
+            nonlocal left
+            left -= 1
             with self.precision():
                 losses = self.task.sums(self.network, batch) / counts
+            if self.overlap is not None and not left:
+                self.overlap.begin()
             return losses if self.scale is None else self.scale.apply(losses)
 
         losses = self.own = self.schedule(batches, losses_of, self.network.zero_grad)
@@ -123,7 +131,8 @@ class Step:
         if self.scale is not None:  # Now, since a sum over replicas hides whose it was.
             own = [p.grad for p in parameters.values() if p.grad is not None]
             self.own_largest = torch.nn.utils.get_total_norm(own, math.inf)
-        gradients = reduce_gradients(parameters, self.table, self.mesh)
+        done = set() if self.overlap is None else self.overlap.finish()
+        gradients = reduce_gradients(parameters, self.table, self.mesh, done)
         if self.scale is not None:
             self.scale.unscale(gradients.values())
         squared = squared_norm(gradients, self.table, self.mesh, losses.device)

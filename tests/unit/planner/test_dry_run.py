@@ -63,6 +63,17 @@ def test_a_replica_holds_the_optimizers_state_of_its_rows(half: bool) -> None:
         assert held["masters"] == (pytest.approx(4 * share, rel=0.01) if half else 0)
 
 
+def test_a_forward_has_no_gradients_of_the_step_before_and_one_copy_of_the_logits() -> None:
+    config = small_job(trainer__global_batch_size=4)
+    found = dry_run(config, 60, num_layers=2, micro_batches=1)
+    forward = [peak for (phase, _), peak in found.peaks.items() if phase == "forward"]
+    assert forward
+    assert not any(peak["gradients"] for peak in forward)
+    logits = 4 * 4 * config.model.seq_length * config.model.padded(16_000)
+    held = dry_run(config, 16_000, num_layers=2, micro_batches=1).peaks["forward", ""]
+    assert held["activations"] < 2 * logits
+
+
 def test_fused_attention_keeps_no_scores() -> None:
     assert kept_per_layer(half_job(1)) == pytest.approx(S * B * H * 34, rel=0.01)
 
