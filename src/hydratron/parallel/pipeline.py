@@ -12,6 +12,7 @@ random numbers on the way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -55,14 +56,16 @@ class Pipeline:
         last = self.stages.rank == self.stages.size - 1
         # A loss here is its output's own, but torch asks for targets.
         given = {"target": torch.zeros(len(work))} if last else {}
-        schedule.step(**given, return_outputs=False)
+        with _as_it_was_raised():
+            schedule.step(**given, return_outputs=False)
 
     @torch.no_grad()
     def forward(self, work: Sequence[Work], shape: Sequence[int]) -> None:
         """Forward alone of every micro-batch; nothing of it is kept."""
         part, schedule = self._scheduled(len(work), tuple(shape), trains=False)
         part.todo = iter(work)
-        schedule.step(return_outputs=False)
+        with _as_it_was_raised():
+            schedule.step(return_outputs=False)
 
     def _scheduled(self, count: int, shape: tuple[int, ...], trains: bool) -> tuple[_Part, Any]:
         """For one number of micro-batches: torch keeps room for all that it receives of them."""
@@ -90,6 +93,17 @@ class _Part(nn.Module):
 
     def forward(self, received: Tensor | None = None) -> Tensor:
         return next(self.todo)(received)
+
+
+@contextmanager
+def _as_it_was_raised() -> Iterator[None]:
+    """What a stage raises, which torch wraps in a text of many lines."""
+    try:
+        yield
+    except RuntimeError as error:
+        if error.__cause__ is None:
+            raise
+        raise error.__cause__ from None
 
 
 def _summed(losses: Tensor, target: Tensor) -> Tensor:
