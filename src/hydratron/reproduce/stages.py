@@ -183,7 +183,7 @@ def run_stages(
     A sweep with failed or diverged jobs does not stop the others: `unfinished` tells them apart.
     """
     for stage in planned:
-        for sweep in (one for one in stage.sweeps if one.left):
+        for sweep in stage.sweeps:
             chosen = launcher if sweep.verb == TRAIN else ()
             code = verbs[sweep.verb]([*sweep.arguments, *chosen])
             if stop(code):
