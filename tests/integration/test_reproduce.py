@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from hydratron.cli import main
 from hydratron.config.folders import conf_dir
@@ -111,6 +112,34 @@ def test_a_verdict_of_either_kind_is_a_success(
     assert main(["reproduce", "fig1", "--profile", "small"]) == 0
     assert f"\n{status} (direction): the loss | is low: " in capsys.readouterr().out
     assert f"| **{status}** |" in (checkout.parent / "README.md").read_text()
+
+
+def test_a_stage_that_starts_from_jobs_runs_once_they_have(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = checkout / "profiles.yaml"
+    content = yaml.safe_load(file.read_text())
+    stage = {"name": "b", "of": "a", "overrides": ["model=gpt_pico", "seed=1{seed}"]}
+    content["profiles"]["small"]["stages"].append(stage)
+    file.write_text(yaml.safe_dump(content))
+    calls: list[list[str]] = []
+
+    def train(argv: Sequence[str]) -> int:
+        calls.append([line for line in argv if line.startswith("seed=")])
+        code = FakeTrain(*[("completed", 4.0)] * (3 if len(calls) == 1 else 1))(argv)
+        for job in Path("outputs/reproduce/fig1_thing/small/a").iterdir():
+            checkpoint = job / "checkpoints" / "step_00000001"
+            checkpoint.mkdir(parents=True, exist_ok=True)
+            (checkpoint / "manifest.json").touch()
+            write_json(JobFolder(job).provenance, {"overrides": [], "versions": {}})
+        return code
+
+    monkeypatch.setattr("hydratron.cli.train.run", train)
+    assert main(["reproduce", "fig1", "--profile", "small"]) == 0
+    assert calls == [["seed=1,2,3"], ["seed=11"], ["seed=12"], ["seed=13"]]
+    said = capsys.readouterr().out
+    assert said.startswith("fig1_thing, small: 3 jobs, and those that start from them, time not")
+    assert "\nfig1_thing, small: 3 jobs, time not measured\n" in said
 
 
 def test_a_diverged_run_is_an_outcome(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

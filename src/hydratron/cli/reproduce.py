@@ -77,9 +77,11 @@ def run(argv: Sequence[str]) -> int:
     # Jobs that start from others can be planned once those are there.
     while not code and any(stage.waiting for stage in planned):
         before, planned = planned, plan_stages(artifact, profile)
-        if planned == before:
+        pairs = zip(before, planned, strict=True)
+        more = [now for then, now in pairs if len(now.waiting) < len(then.waiting)]
+        if not more:
             break
-        code = _run_jobs(artifact, profile, planned, args.jobs)
+        code = _run_jobs(artifact, profile, more, args.jobs)
     return code or _missing(planned) or _conclude(folder, known, artifact, profile, planned)
 
 

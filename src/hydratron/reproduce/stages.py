@@ -223,8 +223,6 @@ def run_stages(
                     say(f"measuring {sweep.pairing.folder}")
                     measure(sweep.pairing)
                 continue
-            if not sweep.left:
-                continue
             chosen = launcher if sweep.verb == TRAIN else ()
             code = verbs[sweep.verb]([*sweep.arguments, *chosen])
             if stop(code):
