@@ -28,9 +28,7 @@ class _Scores(NamedTuple):
     owned: Tensor  # [n] whether the target's column is here
 
 
-def _scores(
-    logits: Tensor, targets: Tensor, group: ParallelGroup, spent: bool = False
-) -> _Scores:
+def _scores(logits: Tensor, targets: Tensor, group: ParallelGroup, spent: bool = False) -> _Scores:
     """`spent`: nobody needs the logits any more, so that their memory may be used."""
     z = logits.float()
     spent |= z is not logits
