@@ -1,9 +1,9 @@
 """Gradients that are summed over replicas while backward still computes those of earlier layers.
 
 As torch's DDP (Li et al. 2020, arXiv:2006.15704, section 3.2.3), without its wrapper: a hook on
-each parameter fills buckets in the order in which backward finishes gradients, and a full one is sent at
-once.  Only groups that a backend of torch serves do that; the ranks of one host that share memory
-sum it up themselves, with the cores that backward needs.
+each parameter fills buckets in the order in which backward finishes gradients, and a full one is
+sent at once.  Only groups that a backend of torch serves do that; the ranks of one host that share
+memory sum it up themselves, with the cores that backward needs.
 """
 
 from __future__ import annotations
