@@ -69,8 +69,6 @@ def _train(
     origin: Mapping[str, Any],
 ) -> dict[str, Any]:
     node, earlier = config.launch.node_rank, stamp(job.result)
-    if LAUNCHERS[config.launch.kind] is forkserver.launch:
-        forkserver.warm_up(config, train)
     config = _write_inputs(config, job, overrides, origin)
     with Display(config, job, position) as display:
         LAUNCHERS[config.launch.kind](config, job, display.update, train)
