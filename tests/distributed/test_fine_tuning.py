@@ -59,7 +59,7 @@ def test_every_degree_is_the_same_run(asked: dict[str, Any], tmp_path: Path) -> 
         folder = tmp_path / f"tp{tp}_dp{dp}"
         others, other = run(folder, data, tp=tp, dp=dp, **whole, trainer__micro_batch_size=4)
         # Adam divides a small gradient by its own size, so that rounding grows in later norms.
-        for key, rel in (("train/loss", 1e-5), ("val/loss", 1e-5), ("grad_norm", 2e-4)):
+        for key, rel in (("train/loss", 1e-5), ("val/loss", 1e-5), ("grad_norm", 4e-4)):
             expected = pytest.approx(series(rows, key), rel=rel, abs=1e-6)
             assert series(others, key) == expected, key
         assert other["parameters"] == result["parameters"]

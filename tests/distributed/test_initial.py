@@ -10,12 +10,13 @@ import torch
 
 from hydratron.errors import HydratronError
 from hydratron.interop import own
-from hydratron.interop.model import Model
+from hydratron.interop.model import Model, built
 from hydratron.models.gpt import GPTModel, gpt_parameters
 from hydratron.models.init import initialize
 from hydratron.parallel.mesh import build_mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.regions import TensorParallelRegion
+from hydratron.tasks.table import row_of
 from hydratron.training.initial import fates, saved_weights, take
 from tests.helpers import foreign
 from tests.helpers.ranks import run_ranks
@@ -81,6 +82,24 @@ def test_layers_that_are_not_there_are_drawn_as_ever(source: tuple[Path, Model])
     name = "layers.3.mlp.sublayer.dense_h_to_4h.weight"
     assert found[name][0].equal(drawn[name])
     assert found["layers.2.mlp.norm.bias"][0].equal(made.tensors["layers.2.mlp.norm.bias"])
+
+
+def from_sst2(rank: int, ranks: int, checkpoint: Path) -> dict[str, torch.Tensor]:
+    mesh, words = build_mesh({"data": 1, "tensor": ranks}, "cpu"), foreign.tokenizer("bert")
+    row, shape = row_of("qqp", "bert"), foreign.options("bert").shape(words.vocab_size)
+    network, table = row.task().network(shape, RandomStreams(1)), row.task().parameters(shape, 0.1)
+    initialize(network, table, 9, mesh.tensor, words.vocab_size)
+    take(checkpoint, network, table, mesh, words.vocab_size, task=row)
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+
+def test_a_head_of_as_many_other_classes_is_drawn(tmp_path: Path) -> None:
+    options, words = foreign.options("bert"), foreign.tokenizer("bert")
+    named = built(options, words.vocab_size, task="sst2").named_parameters()
+    made = Model(options, {n: torch.full(p.shape, 0.5) for n, p in named}, words, "sst2")
+    (found,) = run_ranks(from_sst2, 1, own.write(tmp_path, made))
+    assert bool((found["pooler.weight"] == 0.5).all())
+    assert not bool((found["classification_head.dense.weight"] == 0.5).any())
 
 
 def test_fates_are_told_and_a_wrong_shape_is_named(source: tuple[Path, Model]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
@@ -12,14 +13,19 @@ from unittest.mock import patch
 import lightning as pl
 import pytest
 from lightning.pytorch.callbacks import Callback
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.launch.environment import one_host
+from hydratron.models.init import initialize
+from hydratron.parallel.mesh import build_mesh
+from hydratron.parallel.random import RandomStreams
 from hydratron.planner.dry_run import dry_run
 from hydratron.planner.modules import ModuleNames
 from hydratron.planner.plan import plan_job
-from hydratron.planner.recorder import UPDATE, Collective, Recorder
+from hydratron.planner.rank import planned_rank, zeros
+from hydratron.planner.recorder import STAGES, UPDATE, Collective, Recorder
 from tests.helpers.planned import VOCAB, small_job, spelled_out
 from tests.helpers.prepared import synthetic_prepared
 from tests.helpers.ranks import run_ranks
@@ -85,6 +91,42 @@ CASES = [
 ]  # fmt: skip
 
 
+STAGED = [("gpipe", "none", 2), ("1f1b", "layer", 3)]
+
+
+def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
+    data = synthetic_prepared(tmp_path / "data", VOCAB)
+    configs = [
+        small_job(
+            data__prepared=str(data),
+            model__recompute=recompute,
+            trainer__global_batch_size=2 * count,
+            trainer__micro_batch_size=2,
+            trainer__peak_flops=1e12,
+            trainer__val_every_n_steps=100,
+            checkpoint__at_end=False,
+            parallel__transport="gloo",
+            parallel__pipeline_model_parallel_size=2,
+            parallel__pipeline_schedule=schedule,
+        )
+        for schedule, recompute, count in STAGED
+    ]
+    folders = [tmp_path / str(number) for number in range(len(configs))]
+    for folder in folders:
+        folder.mkdir()
+    jobs = list(zip(configs, folders, strict=True))
+    ranks = run_ranks(recorded_rank, 2, jobs, timeout=180)
+    plan = plan_job(configs[0])
+    spelled = spelled_out(plan.step.collectives, configs[0].accumulation)
+    assert Counter(with_lightnings_own(spelled)) == Counter(ranks[plan.rank][0])
+    for rank, found in enumerate(ranks):
+        for config, real in zip(configs, found, strict=True):
+            count = config.accumulation
+            planned = dry_run(config, VOCAB, num_layers=2, micro_batches=count, stage=rank)
+            assert with_lightnings_own(list(planned.collectives)) == real
+            assert len([call for call in real if call.phase == STAGES]) == 2 * count
+
+
 @pytest.mark.parametrize(("tp", "dp"), [(2, 1), (1, 2)], ids=["tp2", "dp2"])
 def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> None:
     data = synthetic_prepared(tmp_path / "data", VOCAB)
@@ -122,3 +164,46 @@ def test_a_real_step_sends_what_is_planned(tp: int, dp: int, tmp_path: Path) -> 
         expected = {"forward", "backward", "update"}
         expected |= {"recompute"} if config.model.recompute != "none" else set()
         assert phases == (expected if tp > 1 else {"update"})
+
+
+def most_held(rank: int, world_size: int, config: Config) -> int:
+    """The most bytes that this rank's allocator has given out at a time in a second real step."""
+    mesh = build_mesh(config.parallel.axes, "cpu")
+    with profile(
+        activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True
+    ) as profiled:
+        worker = planned_rank(config, VOCAB, mesh, RandomStreams(1))
+        initialize(worker.network, worker.table, 1, mesh.tensor, VOCAB)
+        worker.step(zeros(config), config.accumulation)
+        with record_function("second step"):
+            worker.step(zeros(config), config.accumulation)
+    assert profiled.profiler is not None
+    assert profiled.profiler.kineto_results is not None
+    events = sorted(profiled.profiler.kineto_results.events(), key=lambda event: event.start_ns())
+    (began,) = (event.start_ns() for event in events if event.name() == "second step")
+    held = peak = 0
+    for event in events:
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held) if event.start_ns() >= began else 0
+    return peak
+
+
+@pytest.mark.parametrize("schedule", ["1f1b", pytest.param("gpipe", marks=pytest.mark.whole)])
+def test_every_stage_holds_what_is_planned(schedule: str) -> None:
+    config = small_job(
+        model__hidden_size=192,
+        model__seq_length=128,
+        trainer__global_batch_size=12,
+        trainer__micro_batch_size=2,
+        parallel__pipeline_model_parallel_size=2,
+        parallel__pipeline_schedule=schedule,
+    )
+    # Six micro-batches, planned from two to four.
+    planned = [stage.peak_bytes for stage in plan_job(config).stages]
+    real = run_ranks(most_held, 2, config, timeout=120)
+    assert min(planned) > 1e7
+    # Until it is waited for, gloo keeps what goes to the next stage.
+    sent = 2 * 128 * 192 * 4
+    for held, plan in zip(real, planned, strict=True):
+        assert plan * 0.999 <= held <= plan * 1.001 + sent

@@ -122,7 +122,7 @@ def test_a_resume_from_the_rewritten_one_is_the_resume(
     [
         (["--parallel", "tp3"], "does not divide model.num_attention_heads 4"),
         (["--parallel", "dp3"], "not divisible by parallel.data_parallel_size 3"),
-        (["--parallel", "pp2"], "--parallel=pp2: pipelines are not built yet"),
+        (["--parallel", "pp3"], "does not divide model.num_layers 2"),
         (["--parallel", "two"], "--parallel=two: no such choice"),
         (["--parallel", "tp2", "--tokenizer", "x"], "--parallel: does not go with --tokenizer"),
     ],

@@ -57,7 +57,8 @@ def run(
     """Train it.  Returns the metrics and the result."""
     folder.mkdir(parents=True)
     config = small_training(data, tp, dp, **changes)
-    results = run_ranks(train_rank, tp * dp, config, folder, resume, timeout=120)
+    world_size = config.parallel.world_size
+    results = run_ranks(train_rank, world_size, config, folder, resume, timeout=120)
     rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return rows, results[0]
 

@@ -267,4 +267,4 @@ def test_figures_are_saved_with_their_legend(twelve: Visit, tmp_path: Path) -> N
     text = (tmp_path / "twelve-val-loss.svg").read_text()
     for word in ("gpt_pico", "gpt_nano", "lr 0.001", "lr 0.003"):
         assert f">{word}<" in text
-    assert "Validation loss, nats per token" in text
+    assert "Validation loss, nats a prediction" in text

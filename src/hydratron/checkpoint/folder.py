@@ -41,7 +41,7 @@ from hydratron.checkpoint.manifest import (
     verify,
     write,
 )
-from hydratron.checkpoint.participant import MakesRoom, Participant, Saved
+from hydratron.checkpoint.participant import Divided, MakesRoom, Participant, Saved
 from hydratron.checkpoint.trust import TrustedReader, TrustedWriter
 from hydratron.errors import HydratronError
 from hydratron.job import CHECKPOINT_NAME, checkpoint_step
@@ -191,7 +191,8 @@ def _rooms(
         else:
             state = participant.state()
             room = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-            for key in sorted(saved[name].keys() - room.keys()):
+            others = participant.elsewhere if isinstance(participant, Divided) else ()
+            for key in sorted(saved[name].keys() - room.keys() - {*others}):
                 raise HydratronError(f"{path}: {name}/{key} was saved, but this run has no such")
         for key, tensor in room.items():
             if key not in saved[name]:

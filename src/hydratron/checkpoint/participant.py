@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -17,7 +17,10 @@ class Saved(NamedTuple):
 
 
 class Participant(Protocol):
-    """Keys are the same on all ranks.  A tensor is read into the one that `state` gives."""
+    """Keys are the same on all ranks of a stage.
+
+    A tensor is read into the one that `state` gives.
+    """
 
     def state(self) -> Mapping[str, Any]:
         """Tensors, or DTensors where a rank holds a part, and JSON values; all else is refused.
@@ -27,6 +30,14 @@ class Participant(Protocol):
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take back all that was saved; the tensors are filled already."""
+
+
+@runtime_checkable
+class Divided(Participant, Protocol):
+    """A participant of which each stage of a pipeline has other keys than the next one."""
+
+    elsewhere: Collection[str]
+    """The keys that only ranks of other stages have."""
 
 
 @runtime_checkable

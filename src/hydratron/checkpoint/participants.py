@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Placement, Replicate, Shard
@@ -25,6 +26,16 @@ def view(tensor: Tensor, shard_dim: int | None, mesh: Mesh) -> DTensor:
     outer: list[Placement] = [Replicate()] * (mesh.device_mesh.ndim - 1)
     inner = Replicate() if shard_dim is None else Shard(shard_dim)
     return DTensor.from_local(tensor.detach(), mesh.device_mesh, [*outer, inner], run_check=False)
+
+
+def held_elsewhere(network: nn.Module, mesh: Mesh) -> frozenset[str]:
+    """What the other stages of the pipeline have and this one has not, by name; asks all ranks."""
+    own, stages = frozenset(network.state_dict()), mesh.pipeline
+    if stages.size == 1:
+        return frozenset()
+    everyones: list[Any] = [None] * stages.size
+    dist.all_gather_object(everyones, sorted(own), group=stages.handle)
+    return frozenset(name for names in everyones for name in names) - own
 
 
 class Places:
@@ -67,10 +78,14 @@ class Places:
 
 
 class ModelState:
-    """Every parameter as a view, every buffer that the network keeps whole."""
+    """Every parameter as a view, every buffer that the network keeps whole.
+
+    Of a pipeline each stage has its own; what both ends have is the same, and is written once.
+    """
 
     def __init__(self, network: nn.Module, table: ParamTable, mesh: Mesh) -> None:
         self.network, self.table, self.mesh = network, table, mesh
+        self.elsewhere = held_elsewhere(network, mesh)
 
     def state(self) -> dict[str, Any]:
         split = {name: self.table[name].shard_dim for name, _ in self.network.named_parameters()}
@@ -102,6 +117,7 @@ class OptimizerState:
         rows: OwnRows | None = None,
     ) -> None:
         self.optimizer, self.places = optimizer, Places(table, mesh, rows)
+        self.elsewhere = held_elsewhere(network, mesh)
         self.parameters = dict(network.named_parameters())
         # A replica that has no row of a parameter has no state of it.
         self.known = self.parameters if rows is None else rows.parts
@@ -130,6 +146,8 @@ class OptimizerState:
         room: dict[str, Tensor] = {}
         for full_name, (shape, dtype) in saved.items():
             key, _, name = full_name.rpartition("/")
+            if name in self.elsewhere:
+                continue
             if name not in self.parameters:
                 raise HydratronError(f"{self.kind}: {key} of {name}, which is not in this model")
             parameter = self.parameters[name]
@@ -178,8 +196,10 @@ class StreamState:
 
     def __init__(self, streams: RandomStreams, mesh: Mesh) -> None:
         self.streams = streams
-        # The ranks of a replica share the default stream, also those that a new degree adds.
-        replica = f"dp{mesh.data.rank}"
+        # The ranks of a replica share the default stream, also those that a new degree adds; of
+        # its stages each has another, the first one that of a network in one piece.
+        stage = f"pp{mesh.pipeline.rank}_" if mesh.pipeline.rank else ""
+        replica = f"{stage}dp{mesh.data.rank}"
         own = f"{replica}_tp{mesh.tensor.rank}"
         outside = own if streams.in_sequence else replica
         self.places = {"default": outside, "tensor_parallel": own}

@@ -57,17 +57,17 @@ def of_convert(typed: Sequence[str]) -> list[str]:
 def of_evaluate(typed: Sequence[str]) -> list[str]:
     """The tasks after --task, degrees after --parallel; else files, which the shell knows."""
     from hydratron.cli.evaluate import TASKS
-    from hydratron.config.degrees import USUAL
+    from hydratron.config.degrees import READING
 
-    return [*{"--task": (*TASKS,), "--parallel": USUAL}.get(typed[-1] if typed else "", ())]
+    return [*{"--task": (*TASKS,), "--parallel": READING}.get(typed[-1] if typed else "", ())]
 
 
 def of_generate(typed: Sequence[str]) -> list[str]:
     """The degrees of one replica after --parallel; else files, which the shell knows."""
-    from hydratron.config.degrees import USUAL
+    from hydratron.config.degrees import READING
 
     return (
-        [degree for degree in USUAL if "dp" not in degree] if typed[-1:] == ["--parallel"] else []
+        [degree for degree in READING if "dp" not in degree] if typed[-1:] == ["--parallel"] else []
     )
 
 

@@ -74,7 +74,13 @@ def run(argv: Sequence[str]) -> int:
         planned = plan_stages(artifact, profile)
         return _missing(planned) or _conclude(folder, known, artifact, profile, planned)
     code = _run_jobs(artifact, profile, planned, args.jobs)
-    return code or _conclude(folder, known, artifact, profile, planned)
+    # Jobs that start from others can be planned once those are there.
+    while not code and any(stage.waiting for stage in planned):
+        before, planned = planned, plan_stages(artifact, profile)
+        if planned == before:
+            break
+        code = _run_jobs(artifact, profile, planned, args.jobs)
+    return code or _missing(planned) or _conclude(folder, known, artifact, profile, planned)
 
 
 def _list(known: Sequence[Artifact]) -> int:
@@ -100,7 +106,11 @@ def _expected(planned: Sequence[PlannedStage]) -> str:
     what = "jobs and evaluations" if any(stage.scored for stage in planned) else "jobs"
     if any(stage.pairings for stage in planned):
         what = "pairings"
+    more = sum(len(stage.waiting) for stage in planned)
+    left -= more
     text = f"{jobs} {what}" if left == jobs else f"{left} of {jobs} {what} left"
+    if more:
+        text += ", and those that start from them"
     minutes = [stage.minutes for stage in planned]
     known = [m for m in minutes if m is not None]
     if len(known) < len(minutes):
@@ -113,21 +123,18 @@ def _run_jobs(
 ) -> int:
     from hydratron.cli import evaluate, plan, train
     from hydratron.reproduce.catalog import EVALUATE, PLAN, TRAIN
-    from hydratron.reproduce.stages import lacking, run_stages
+    from hydratron.reproduce.stages import commands, lacking, run_stages
 
     print(f"{artifact.name}, {profile.name}: {_expected(planned)}", flush=True)
     missing = lacking(profile)
     if missing:
         for stage in planned:
-            print("\n".join(sweep.command() for sweep in stage.sweeps if sweep.pairing is None))
+            print("\n".join(commands(artifact, profile, stage)))
         complain(f"profile {profile.name} cannot run here, it needs {' and '.join(missing)}")
         return 1
     verbs = {TRAIN: train.run, PLAN: plan.run, EVALUATE: evaluate.run}
     launcher = LAUNCHER.format(at_once).split() if at_once > 1 else []
-    code = run_stages(planned, verbs, _stops, launcher)
-    if code:
-        return code
-    return _missing(planned)
+    return run_stages(planned, verbs, _stops, launcher)
 
 
 def _missing(planned: Sequence[PlannedStage]) -> int:

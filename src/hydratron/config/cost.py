@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
 from hydratron.config.model import ModelConfig
 from hydratron.config.schema import Config
 
@@ -10,7 +14,11 @@ BERT_VOCABULARY = 30522
 
 
 def flops_per_token(
-    model: ModelConfig, padded_vocab_size: int, masking_prob: float = 0.15
+    model: ModelConfig,
+    padded_vocab_size: int,
+    masking_prob: float = 0.15,
+    length: int | None = None,
+    fine_tuned: bool = False,
 ) -> float:
     """FLOPs of forward and backward for one token, without recomputation.
 
@@ -18,26 +26,59 @@ def flops_per_token(
     MLP's width f in place of 4 h.  Recomputed work is not useful work and does not count.  BERT's
     head (dense layer and logits) counts for the masked tokens only, as many as a sample may have,
     its pooler and order head once a sequence; attention counts all s^2 scores in both, seen or not.
+    `fine_tuned`: the pooler and a head of two numbers alone.  `length`: of the sequences, where
+    their padding is cut.
     """
-    h, s = model.hidden_size, model.seq_length
+    h, s = model.hidden_size, length or model.seq_length
     head: float = padded_vocab_size * h
     if model.architecture == "bert":
-        head = masking_prob * (h * h + head) + (h * h + 2 * h) / s
-    return 6.0 * (model.num_layers * layer_multiply_adds(model) + head)
+        head = masking_prob * (h * h + head) * (not fine_tuned) + (h * h + 2 * h) / s
+    return 6.0 * (model.num_layers * layer_multiply_adds(model, s) + head)
 
 
-def layer_multiply_adds(model: ModelConfig) -> int:
-    """Of one layer for one token, forward."""
-    h, s, f = model.hidden_size, model.seq_length, model.ffn_hidden_size or 4 * model.hidden_size
+def layer_multiply_adds(model: ModelConfig, length: int | None = None) -> int:
+    """Of one layer for one token, forward, in sequences of `length`, else of the model's."""
+    h, f = model.hidden_size, model.ffn_hidden_size or 4 * model.hidden_size
+    s = length or model.seq_length
     return 4 * h * h + 2 * h * f + 2 * s * h
 
 
 def training_flops(config: Config) -> float:
     """FLOPs of all steps of a job, before its data are there: the vocabulary is as configured."""
-    tokens = config.trainer.max_steps * config.tokens_per_step
-    return tokens * flops_per_token(
-        config.model, config.model.padded(vocabulary(config)), config.data.masking_prob
-    )
+    work = Work(config, config.model.padded(vocabulary(config)))
+    return work.of(config.trainer.max_steps, {}).flops
+
+
+class Done(NamedTuple):
+    """What all replicas did together; tokens that the network read, padding included."""
+
+    tokens: int
+    flops: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the steps of a job are, by the shapes that the network saw."""
+
+    config: Config
+    padded_vocab_size: int
+
+    def of(self, steps: int, lengths: Mapping[int, int]) -> Done:
+        """`lengths`: of one replica, how many sequences it read of each length, where the padding
+        of a batch is cut; the others are taken to have read as many."""
+        if not lengths:
+            tokens = steps * self.config.tokens_per_step
+            return Done(tokens, tokens * self._each())
+        replicas = self.config.parallel.data_parallel_size
+        sizes = {s: s * count * replicas for s, count in lengths.items()}
+        flops = sum(tokens * self._each(s) for s, tokens in sizes.items())
+        return Done(sum(sizes.values()), flops)
+
+    def _each(self, length: int | None = None) -> float:
+        config = self.config
+        rows, masked = self.padded_vocab_size, config.data.masking_prob
+        fine_tuned = bool(config.learning.examples)
+        return flops_per_token(config.model, rows, masked, length, fine_tuned)
 
 
 def vocabulary(config: Config) -> int:

@@ -14,9 +14,11 @@ SINGLE = "single"
 # What help and tab completion offer; any other name of the form is as good.
 USUAL = (SINGLE, *(f"tp{n}" for n in (2, 4, 8)), *(f"dp{n}" for n in (2, 4, 8, 64)))
 USUAL += ("tp2_dp2", "tp2_dp4", "tp4_dp2", "tp2_dp64", "tp4_dp64", "tp8_dp64")
-FORM = "tpA, dpB or several of them joined by _, e.g. tp2_dp8; or single"
+USUAL += ("pp2", "pp4", "tp2_pp2", "dp2_pp2", "tp8_dp32_pp2")
+# Pipelines train; what reads a checkpoint does it without.
+READING = tuple(name for name in USUAL if "pp" not in name)
+FORM = "tpA, dpB, ppC or several of them joined by _, e.g. tp2_dp8; or single"
 PART = re.compile(r"(tp|dp|pp)([1-9][0-9]*)")
-NO_PIPELINES = "pipelines are not built yet"
 
 
 def sizes(choice: str) -> dict[str, int] | None:
@@ -36,9 +38,4 @@ def label(*numbers: int) -> str:
 
 def problem(choice: object) -> str | None:
     """What is wrong with the choice; None when nothing is."""
-    found = sizes(str(choice))
-    if found is None:
-        return f"no such choice; {FORM}"
-    if found[OPTIONS["pp"]] > 1:
-        return f"{NO_PIPELINES}; pp1"
-    return None
+    return f"no such choice; {FORM}" if sizes(str(choice)) is None else None

@@ -10,7 +10,7 @@ from hydratron.config.rules import filled
 from hydratron.config.schema import Config
 from hydratron.errors import ConfigError, Problem
 from hydratron.job import checkpoint_step, named_checkpoint
-from hydratron.tasks.table import TASKS
+from hydratron.tasks.table import MULTIPLE, TASKS
 
 SOURCE = "labelled"
 
@@ -70,6 +70,10 @@ def labelled_problems(config: Config) -> Iterator[Problem]:
         if source != SOURCE:
             expected = f"task={config.task} reads its own files: data.path=FOLDER, without data="
             yield Problem("data.source", source, expected)
+        tp = config.parallel.tensor_model_parallel_size
+        if config.parallel.sequence_parallel and MULTIPLE % tp:
+            expected = f"a divisor of {MULTIPLE}, to which fine-tuning cuts its padding"
+            yield Problem("parallel.tensor_model_parallel_size", tp, expected)
         return
     tasks = ", ".join(name for name, row in TASKS.items() if row.examples)
     if source == SOURCE:

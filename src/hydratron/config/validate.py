@@ -9,13 +9,14 @@ from typing import Any
 
 from hydratron.config.data_rules import RULES as DATA_RULES
 from hydratron.config.data_rules import Rule
-from hydratron.config.degrees import NO_PIPELINES
 from hydratron.config.degrees import OPTIONS as DEGREES
 from hydratron.config.init_from import init_problems
 from hydratron.config.keys import describe, listed, options, value_of
 from hydratron.config.labelled import labelled_problems
 from hydratron.config.resume import config_file, fixed_problems
 from hydratron.config.schema import Config
+from hydratron.config.spmd import KEYS as SPMD
+from hydratron.config.spmd import spmd_problems
 from hydratron.errors import ConfigError, Problem
 from hydratron.job import VALID_NAME, checkpoint_step, named_checkpoint
 
@@ -135,9 +136,25 @@ def _sequence_parallel(config: Config) -> Iterator[Problem]:
 
 
 def _pipelines(config: Config) -> Iterator[Problem]:
-    pp = config.parallel.pipeline_model_parallel_size
-    if pp > 1:
-        yield Problem("parallel.pipeline_model_parallel_size", pp, f"{NO_PIPELINES}; 1")
+    layers, pp = config.model.num_layers, config.parallel.pipeline_model_parallel_size
+    if layers % pp:
+        expected = f"does not divide model.num_layers {layers} (remainder {layers % pp})"
+        valid = listed(divisors(layers))
+        yield Problem("parallel.pipeline_model_parallel_size", pp, f"{expected}; valid: {valid}")
+    if pp > 1 and config.learning.examples:
+        expected = f"its micro-batches differ in length, which {pp} stages do not take"
+        yield Problem("task", config.task, f"{expected}; parallel.pipeline_model_parallel_size=1")
+
+
+def _one_forward_one_backward(config: Config) -> Iterator[Problem]:
+    parallel, total = config.parallel, config.trainer.global_batch_size
+    pp, dp = parallel.pipeline_model_parallel_size, parallel.data_parallel_size
+    if parallel.pipeline_schedule != "1f1b" or total < dp or config.accumulation >= pp:
+        return
+    sizes = [size for size in divisors(total // dp) if total // (dp * size) >= pp]
+    other = f", or trainer.micro_batch_size {listed(sizes)}" if sizes else ""
+    expected = f"needs {pp} micro-batches for {pp} stages, and a step has {config.accumulation}"
+    yield Problem("parallel.pipeline_schedule", "1f1b", f"{expected}; gpipe{other}")
 
 
 def _batch(config: Config) -> Iterator[Problem]:
@@ -218,7 +235,10 @@ def _further(config: Config) -> Iterator[Problem]:
 def _launch(config: Config) -> Iterator[Problem]:
     launch, world = config.launch, config.parallel.world_size
     sizes = f"tp {config.parallel.tensor_model_parallel_size} x"
-    sizes += f" dp {config.parallel.data_parallel_size} = {world}"
+    sizes += f" dp {config.parallel.data_parallel_size}"
+    if (stages := config.parallel.pipeline_model_parallel_size) > 1:
+        sizes += f" x pp {stages}"
+    sizes += f" = {world}"
     if launch.kind == "local":
         if launch.nodes != 1:
             yield Problem("launch.nodes", launch.nodes, "launch=local is one host; launch=torchrun")
@@ -263,8 +283,10 @@ RULES: tuple[tuple[tuple[str, ...], Rule], ...] = (
     (("model.recompute", "model.attention", "plan.attention"), _recompute),
     (_SIZES, _tensor_parallel),
     (("model.seq_length", "parallel.tensor_model_parallel_size"), _sequence_parallel),
-    (_WORLD, _pipelines),
+    (("model.num_layers", "task", *_WORLD), _pipelines),
+    (SPMD, spmd_problems),
     (_BATCH, _batch),
+    ((*_BATCH, "parallel.pipeline_schedule", *_WORLD), _one_forward_one_backward),
     (("trainer.val_samples", "parallel.data_parallel_size"), _validation),
     (("schedule.warmup_steps", "schedule.decay_steps", "trainer.max_steps"), _schedule),
     (("trainer.loss_scale.minimum", "trainer.loss_scale.initial"), _loss_scale),

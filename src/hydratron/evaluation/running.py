@@ -40,6 +40,9 @@ class Running:
             raise DataError([Problem("--parallel", self.parallel, wrong)])
         sizes = degrees.sizes(self.parallel)
         assert sizes is not None
+        if sizes[degrees.OPTIONS["pp"]] > 1:
+            expected = "pipelines train; tp and dp read a checkpoint of any degree"
+            raise DataError([Problem("--parallel", self.parallel, expected)])
         config = evaluation_config(checkpoint.config, sizes, self.threads)
         trainer = dataclasses.replace(
             config.trainer,

@@ -25,7 +25,7 @@ from hydratron.job import named_checkpoint
 from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.training.build import build_network, parameter_table
-from hydratron.training.initial import Fates, fates, saved_weights
+from hydratron.training.initial import Fates, fates, other_heads, saved_weights
 
 WEIGHTS = "weights"
 
@@ -68,9 +68,9 @@ def initial(config: Config, corpus: Corpus) -> Initial:
     with torch.random.fork_rng(devices=[]):
         network = build_network(config, corpus.vocab_size, Mesh(), RandomStreams(0), "meta")
     shapes = {name: list(parameter.shape) for name, parameter in network.named_parameters()}
-    found = fates(
-        shapes, parameter_table(config), saved_weights(checkpoint), corpus.vocab_size, source
-    )
+    anew = other_heads(config.learning, checkpoint)
+    weights, rows = saved_weights(checkpoint), corpus.vocab_size
+    found = fates(shapes, parameter_table(config), weights, rows, source, anew)
     return Initial(config.init_from, checkpoint.resolve(), found)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from hydratron.config.model import ModelConfig
 from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
+from hydratron.models.heads import FINE_TUNED
 from hydratron.models.init import initialize, with_rows
 from hydratron.models.language import LanguageModel
 from hydratron.parallel.mesh import SINGLE
@@ -20,9 +21,8 @@ from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.table import PRETRAIN, row_of
 
 # What a BERT may lack as a whole; everything else belongs to the trunk.
+# FINE_TUNED is what a fine-tuning puts in their place; it needs the pooler but for spans.
 HEADS = ("pooler", "lm_head", "binary_head")
-# What a fine-tuning puts in their place; it needs the pooler but for spans.
-FINE_TUNED = ("classification_head", "multichoice_head", "span_head")
 # Vocabularies are padded to multiples of a power of two, times the ranks that share them.
 MULTIPLES = tuple(2**power for power in range(3, 13))
 

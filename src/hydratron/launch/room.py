@@ -31,7 +31,9 @@ def check(configs: Iterable[Config], memory: int | None = None) -> None:
 def _problems(config: Config, memory: int) -> Iterator[Problem]:
     ranks = config.parallel.world_size // config.launch.nodes
     parameters = least_parameters(config)
-    needed = PARAMETER_BYTES * parameters * ranks // config.parallel.tensor_model_parallel_size
+    parallel = config.parallel
+    replica = parallel.tensor_model_parallel_size * parallel.pipeline_model_parallel_size
+    needed = PARAMETER_BYTES * parameters * ranks // replica
     if needed > memory and accelerator(config.trainer.accelerator, ranks) == "cpu":
         key = max(("num_layers", "hidden_size", "seq_length", "vocab_multiple"), key=_size(config))
         expected = (

@@ -16,7 +16,6 @@ from hydratron.models.gelu import GELU
 from hydratron.models.language import LanguageModel, trunk_parameters
 from hydratron.models.norms import NORMS
 from hydratron.models.shape import Shape
-from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
 from hydratron.parallel.layers import ColumnParallelLinear, Device
 from hydratron.parallel.regions import ALONE
 from hydratron.parallel.sharding import ParamSpec, ParamTable
@@ -74,7 +73,10 @@ class BertTrunk(LanguageModel):
 
         No token sees padding; the hidden states at padding mean nothing.
         """
-        x = self.embed(tokens) + F.embedding(tokentype_ids, self.tokentype_embeddings)
+        if self.first:
+            x = self.embed(tokens) + F.embedding(tokentype_ids, self.tokentype_embeddings)
+        else:
+            x = self.received
         return self.encode(x, padding_mask.bool()[:, None, None, :])
 
 
@@ -113,11 +115,8 @@ class BertModel(BertTrunk):
         hidden = self(tokens, tokentype_ids, padding_mask)
         labels = labels.flatten()
         masked = (labels >= 0).nonzero().squeeze(-1)  # [m]
-        mlm = vocab_parallel_linear_loss(
-            self.lm_head(hidden.flatten(0, 1).index_select(0, masked)),
-            self.word_embeddings.weight, labels[masked], self.group, self.shape.loss_chunk_tokens,
-            self.lm_head.bias,
-        )  # fmt: skip
+        predicted = self.lm_head(hidden.flatten(0, 1).index_select(0, masked))
+        mlm = self.word_loss(predicted, labels[masked], self.lm_head.bias)
         order = self._order(hidden)
         return BertLoss(
             mlm=mlm,

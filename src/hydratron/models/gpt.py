@@ -10,7 +10,6 @@ from torch import Tensor
 from hydratron.models.cache import KeyValueCache
 from hydratron.models.language import LanguageModel, trunk_parameters
 from hydratron.models.shape import Shape
-from hydratron.parallel.cross_entropy import vocab_parallel_linear_loss
 from hydratron.parallel.sharding import ParamTable
 
 
@@ -25,7 +24,8 @@ class GPTModel(LanguageModel):
         With a `cache` they are of tokens that go on from those it has, and which it then has too.
         """
         first = 0 if cache is None else cache.place_for(tokens.shape[1])
-        return self.encode(self.embed(tokens, first), cache=cache)
+        x = self.embed(tokens, first) if self.first else self.received
+        return self.encode(x, cache=cache)
 
     def logits(self, tokens: Tensor) -> Tensor:
         """Whole logits [b, s, V], gathered on every rank: for evaluation, not for training."""
@@ -33,11 +33,7 @@ class GPTModel(LanguageModel):
 
     def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """Summed cross-entropy in nats over all targets [b, s] that are >= 0, fp32."""
-        hidden = self(tokens)
-        return vocab_parallel_linear_loss(
-            hidden.flatten(0, 1), self.word_embeddings.weight, targets.flatten(), self.group,
-            self.shape.loss_chunk_tokens,
-        )  # fmt: skip
+        return self.word_loss(self(tokens).flatten(0, 1), targets.flatten())
 
 
 def gpt_parameters(shape: Shape, init_std: float) -> ParamTable:

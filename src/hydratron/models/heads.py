@@ -22,6 +22,9 @@ from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.regions import ALONE, Region, TensorParallelRegion
 from hydratron.parallel.sharding import ParamSpec, ParamTable
 
+# The modules that only a fine-tuning has.
+FINE_TUNED = ("classification_head", "multichoice_head", "span_head")
+
 
 class PooledHead(nn.Module):
     """dropout(tanh(pooler(x))) W + b, [b, h] -> [b, c], equal on all ranks (facts, 4.3).

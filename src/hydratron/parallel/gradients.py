@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from hydratron.parallel.mesh import TENSOR, Mesh, ParallelGroup
+from hydratron.parallel.mesh import ENDS, TENSOR, Mesh, ParallelGroup
 from hydratron.parallel.sharding import ParamTable
 
 # One bucket per collective amortises its latency; 25 MB is where torch's own DDP sets it.
@@ -29,11 +29,15 @@ def reduce_gradients(
     """
     found = {name: p.grad for name, p in parameters.items() if p.grad is not None}
     axes = dict.fromkeys(axis for name in found for axis in table[name].summed)
+    axes.pop(ENDS, None)
     for axis in axes:
         sum_gradients([g for n, g in found.items() if axis in table[n].summed], mesh[axis])
     # Whole ones last, as ever: the order decides which share a bucket.
     ordered = sorted(found, key=lambda name: table[name].shard_dim is None)
     sum_gradients([found[name] for name in ordered if name not in done], mesh.data)
+    # After the replicas, whose sums have other roundings in other buckets: what both ends hold
+    # has to stay the same to the last bit.
+    sum_gradients([g for n, g in found.items() if ENDS in table[n].summed], mesh.ends)
     return found
 
 

@@ -1,8 +1,8 @@
 """Who shares what: the named axes of the mesh, and this rank's group along each.
 
-From outer to inner: data, tensor.  The ranks of an inner group are consecutive, so that on a
-cluster the tensor-parallel ranks of a replica share a host; replica d of shard t is rank
-d * tp + t (paper, appendix B.1).
+From outer to inner: pipeline, data, tensor.  The ranks of an inner group are consecutive, so that
+on a cluster the tensor-parallel ranks of a replica share a host; stage p of replica d of shard t is
+rank (p * dp + d) * tp + t (paper, appendix B.1).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from hydratron.parallel.shared_memory import COMBINE, SharedMemory, connect
 
-DATA, TENSOR = "data", "tensor"
+PIPELINE, DATA, TENSOR = "pipeline", "data", "tensor"
+# The first and the last stage, which share the word embeddings: no axis, but a part of one.
+ENDS = "ends"
 # torch 2.13 calls them by other names than 2.11.
 _ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
@@ -97,14 +99,25 @@ SINGLE = ParallelGroup()
 
 @dataclass(frozen=True)
 class Mesh:
-    """The groups of one rank by the name of their axis, outer to inner."""
+    """The groups of one rank by the name of their axis, outer to inner.
+
+    `device_mesh` is of the ranks that hold the same layers: this stage's, without the pipeline.
+    """
 
     axes: Mapping[str, ParallelGroup] = field(default_factory=dict)
     device_mesh: DeviceMesh | None = None
+    ends: ParallelGroup = SINGLE
 
     def __getitem__(self, axis: str) -> ParallelGroup:
-        """The group along an axis; an axis that the mesh does not have is this rank alone."""
-        return self.axes.get(axis, SINGLE)
+        """The group along an axis; an axis that the mesh does not have is this rank alone.
+
+        That of `ENDS` is the first and the last stage, and in between them a rank alone.
+        """
+        return self.ends if axis == ENDS else self.axes.get(axis, SINGLE)
+
+    @property
+    def pipeline(self) -> ParallelGroup:
+        return self[PIPELINE]
 
     @property
     def tensor(self) -> ParallelGroup:
@@ -135,7 +148,22 @@ def build_mesh(
     }
     if share_within is not None and device_type == "cpu":
         groups = {axis: _sharing(group, share_within) for axis, group in groups.items()}
-    return Mesh(groups, mesh)
+    if PIPELINE not in sizes:
+        return Mesh(groups, mesh)
+    stage = mesh[tuple(axis for axis in sizes if axis != PIPELINE)]
+    return Mesh(groups, stage, _ends(groups[PIPELINE]))
+
+
+def _ends(stages: ParallelGroup) -> ParallelGroup:
+    """The first and the last of all stages as a group of their own."""
+    if stages.size <= 2:
+        return stages
+    if stages.rank not in (0, stages.size - 1):
+        return SINGLE
+    first, *_, last = dist.get_process_group_ranks(stages.handle)
+    # Those in between are not asked, nor are the other replicas, which open theirs.
+    handle = dist.new_group([first, last], use_local_synchronization=True)
+    return ParallelGroup(int(stages.rank > 0), 2, handle)
 
 
 def _sharing(group: ParallelGroup, seconds: float) -> ParallelGroup:

@@ -30,6 +30,8 @@ class RandomStreams:
     Replicas (`data`) draw different masks, because they see different samples.  With `in_sequence`
     the ranks of a replica hold different tokens outside the regions too, and so the default
     generator differs between them as well; nothing may then be dropped that all of them hold.
+    Stages (`pipeline`) draw different masks, because they have other layers; the first one's are
+    seeded as those of a network in one piece, which draws on for the layers behind.
     """
 
     def __init__(
@@ -39,13 +41,15 @@ class RandomStreams:
         tensor: ParallelGroup = SINGLE,
         data: ParallelGroup = SINGLE,
         in_sequence: bool = False,
+        pipeline: ParallelGroup = SINGLE,
     ) -> None:
         self.device = torch.device(device)
         self.in_sequence = in_sequence and tensor.size > 1
-        torch.manual_seed(derived_seed(seed, "tensor-parallel", data.rank, tensor.rank))
+        stage = ("pipeline", pipeline.rank) if pipeline.rank else ()
+        torch.manual_seed(derived_seed(seed, "tensor-parallel", data.rank, tensor.rank, *stage))
         self._inside = self._get()
         own = ("sequence-parallel", tensor.rank) if self.in_sequence else ()
-        torch.manual_seed(derived_seed(seed, "default", data.rank, *own))
+        torch.manual_seed(derived_seed(seed, "default", data.rank, *own, *stage))
 
     @contextmanager
     def tensor_parallel(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from hydratron.parallel.mesh import TENSOR, ParallelGroup
+from hydratron.parallel.mesh import ENDS, TENSOR, Mesh, ParallelGroup
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class ParamSpec:
                them hold; data is not named, since all parameters are summed up over it.
     between:   whether it works on what flows between the blocks of a region, of which sequence
                parallelism gives each tensor-parallel rank its own tokens.
+    tied:      whether it works both before the first layer and after the last one, so that the
+               first and the last stage of a pipeline hold it.
     """
 
     pattern: str
@@ -41,6 +43,7 @@ class ParamSpec:
     row_scales: tuple[float, ...] = ()
     summed: tuple[str, ...] = ()
     between: bool = False
+    tied: bool = False
 
 
 class ParamTable:
@@ -70,6 +73,18 @@ class ParamTable:
             )
         )
 
+    def in_stages(self) -> ParamTable:
+        """The table of a network whose layers are divided among the stages of a pipeline.
+
+        The first and the last each have a part of the gradient of what both hold.
+        """
+        return ParamTable(
+            *(
+                replace(spec, summed=(*spec.summed, ENDS)) if spec.tied else spec
+                for spec in self.specs
+            )
+        )
+
 
 def share(size: int, ranks: int, what: str) -> int:
     """The part of `size` that one of `ranks` ranks holds."""
@@ -91,11 +106,22 @@ def full_shape(local: torch.Size, dim: int | None, group: ParallelGroup) -> list
     return [n * group.size if i == dim else n for i, n in enumerate(local)]
 
 
-def parameter_count(
-    parameters: Mapping[str, Tensor], table: ParamTable, group: ParallelGroup
-) -> int:
-    """Elements of the whole model, of which `parameters` are one rank's parts by name."""
+def stage_layers(num_layers: int, stages: ParallelGroup) -> range:
+    """The numbers of the layers of this rank's stage: as many as every other's."""
+    if num_layers % stages.size:
+        raise ValueError(f"{num_layers} layers do not divide by {stages.size} stages")
+    each = num_layers // stages.size
+    return range(each * stages.rank, each * (stages.rank + 1))
+
+
+def parameter_count(parameters: Mapping[str, Tensor], table: ParamTable, mesh: Mesh) -> int:
+    """Elements of the whole layers that this rank's stage has, of which it holds parts by name.
+
+    What the first and the last stage both hold counts at the first, so that the counts of all
+    stages add up to the model's.
+    """
     return sum(
-        math.prod(full_shape(part.shape, table[name].shard_dim, group))
+        math.prod(full_shape(part.shape, table[name].shard_dim, mesh.tensor))
         for name, part in parameters.items()
+        if not (table[name].tied and mesh[ENDS].rank)
     )

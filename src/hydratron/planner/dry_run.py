@@ -17,7 +17,7 @@ from hydratron.parallel.mesh import Mesh
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.planner.fake_group import fake_mesh
-from hydratron.planner.internals import FakeTensorMode
+from hydratron.planner.internals import FakeTensorMode, ToldStage
 from hydratron.planner.kernels import AcceleratorKernels
 from hydratron.planner.memory import MemoryTrace, peaks
 from hydratron.planner.modules import ModuleNames
@@ -63,11 +63,18 @@ class PlannedStreams(RandomStreams):
 
 
 def dry_run(
-    config: Config, vocab_size: int, *, num_layers: int, micro_batches: int, half: bool = False
+    config: Config,
+    vocab_size: int,
+    *,
+    num_layers: int,
+    micro_batches: int,
+    half: bool = False,
+    stage: int = 0,
 ) -> Recorded:
     """The second of two steps, at a depth and a number of micro-batches that may be smaller.
 
-    Without any micro-batch it is the update alone, whose gradients are there all the same.
+    It is the first rank's of a `stage`; `num_layers` are those of all stages.  Without any
+    micro-batch it is the update alone, whose gradients are there all the same.
     """
     config = replace(config, model=replace(config.model, num_layers=num_layers))
     parallel, model = config.parallel, config.model
@@ -75,14 +82,14 @@ def dry_run(
     streams = PlannedStreams(config.seed)
 
     def build(mesh: Mesh) -> PlannedRank:
-        worker = planned_rank(config, vocab_size, mesh, streams, half)
+        worker = planned_rank(config, vocab_size, mesh, streams, half, ToldStage)
         if not micro_batches:
             for parameter in worker.network.parameters():
                 parameter.grad = torch.empty_like(parameter)
         return worker
 
     with (
-        fake_mesh(parallel.axes) as mesh,
+        fake_mesh(parallel.axes, stage) as mesh,
         FakeTensorMode(),
         AcceleratorKernels(chosen=masked),
     ):
@@ -120,7 +127,7 @@ def record(build: Callable[[], PlannedRank], micro_batches: int) -> Recorded:
         recorder.kernels.copy(),
         found,
         parameters=sum(p.numel() for p in named.values()),
-        model_parameters=parameter_count(named, worker.table, worker.mesh.tensor),
+        model_parameters=parameter_count(named, worker.table, worker.mesh),
     )
 
 
@@ -134,5 +141,6 @@ def _held(worker: PlannedRank, memory: MemoryTrace) -> dict[int, str]:
         MASTERS: masters,
         GRADIENTS: [p.grad for p in parameters if p.grad is not None],
         OPTIMIZER: [s for s in states if isinstance(s, Tensor)],
+        ACTIVATIONS: worker.received,
     }
     return {n: kind for kind, tensors in kinds.items() for n in memory.numbers(tensors)}

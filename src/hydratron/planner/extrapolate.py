@@ -103,6 +103,19 @@ def with_layers(calls: Sequence[Collective], num_layers: int) -> list[Collective
     return found
 
 
+def renumbered(step: Step, by: int) -> Step:
+    """The step with `by` added to the number of every layer."""
+
+    def named(module: str) -> str:
+        return _LAYER.sub(lambda found: f"layers.{int(found[1]) + by}", module)
+
+    return replace(
+        step,
+        collectives=tuple(replace(c, module=named(c.module)) for c in step.collectives),
+        peaks={(phase, named(module)): held for (phase, module), held in step.peaks.items()},
+    )
+
+
 def pattern(module: str) -> str:
     """`layers.3.mlp` -> `layers.*.mlp`."""
     return _LAYER.sub("layers.*", module)

@@ -1,10 +1,14 @@
 """plan.json: everything that a plan found, for other programs.
 
-rank           of whom it is: rank 0 of world_size; all ranks of a plan are alike
+rank           of whom it is, of world_size: all ranks of a stage are alike, and of a pipeline it
+               is the first of the stage that holds the most
+stages         of a pipeline: each kind of stage, the micro-batches that it holds at a time, its
+               parameters, peak and seconds without waiting
 micro_batches  how often forward and backward run in a step, over micro_batch_size sequences each
 parameters     of this rank, and of the whole model
-collectives    in the order of the calls: phase (forward, recompute, backward, update), module,
-               operation, group (tensor or data), ranks in it, bytes that this rank gives.
+collectives    in the order of the calls: phase (forward, recompute, backward, stages, update),
+               module, operation, group (tensor, data, pipeline, ends), ranks in it, bytes that
+               this rank gives, or receives.
                Those outside the update come once for each micro-batch
 per_layer      collectives of the tensor group in one layer, by phase
 flops          of one micro-batch by phase, their sum, and the published formula
@@ -35,11 +39,12 @@ def content(plan: JobPlan, fitting: dict[str, bool], change: Change | None) -> d
     (phase, module), held = plan.peak
     whole = to_dict(config)
     return {
-        "rank": 0,
+        "rank": plan.rank,
         "world_size": config.parallel.world_size,
         "micro_batch_size": config.micro_batch_size,
         "micro_batches": plan.micro_batches,
         "vocab_size": plan.vocab_size,
+        "stages": [asdict(stage) for stage in plan.stages],
         "parameters": {"rank": plan.step.parameters, "model": plan.step.model_parameters},
         "flops": {
             **plan.flops,
@@ -68,4 +73,6 @@ def per_layer(plan: JobPlan) -> dict[str, int]:
         for call in plan.step.collectives
         if call.group == "tensor" and pattern(call.module).startswith("layers.*")
     )
-    return {phase: count // plan.config.model.num_layers for phase, count in calls.items()}
+    stages = plan.config.parallel.pipeline_model_parallel_size
+    layers = plan.config.model.num_layers // stages
+    return {phase: count // layers for phase, count in calls.items()}

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.mesh import ENDS, Mesh
 from hydratron.planner.internals import (
     ASKS_DEVICE,
     FakeTensor,
@@ -21,8 +21,11 @@ from hydratron.planner.memory import MemoryTrace
 from hydratron.planner.modules import ModuleNames
 
 FORWARD, RECOMPUTE, BACKWARD, UPDATE = "forward", "recompute", "backward", "update"
-PHASES = (FORWARD, RECOMPUTE, BACKWARD, UPDATE)
-"""Update is what lies between a backward and the next forward: gradients, norm, optimizer."""
+STAGES = "stages"
+PHASES = (FORWARD, RECOMPUTE, BACKWARD, STAGES, UPDATE)
+"""Update is what lies between a backward and the next forward: gradients, norm, optimizer; stages
+is what goes from stage to stage of a pipeline, forward or back."""
+BETWEEN_STAGES = ("send", "recv_")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Recorder(TorchDispatchMode):
         for axis, group in mesh.axes.items():
             if group.handle is not None:
                 self._groups[group.handle.group_name] = axis, group.size
+        if mesh.ends.handle is not None:  # Of two stages they are the whole axis.
+            self._groups.setdefault(mesh.ends.handle.group_name, (ENDS, mesh.ends.size))
 
     @property
     def phase(self) -> str:
@@ -90,7 +95,10 @@ class Recorder(TorchDispatchMode):
             # Half of all calls, and nothing happens in them.
             return args[0].fake_device
         phase, module = self.phase, self.modules.current
-        self._between = phase in (BACKWARD, UPDATE)
+        if function.namespace == "c10d" and function.overloadpacket.__name__ in BETWEEN_STAGES:
+            phase = STAGES
+        else:
+            self._between = phase in (BACKWARD, UPDATE)
         if self.memory is not None:
             self.memory.moment = (phase, module)
         result = function(*args, **(kwargs or {}))

@@ -25,5 +25,7 @@ def row(plan: JobPlan) -> dict[str, Any]:
         "plan/parameters": plan.step.model_parameters,
         "plan/peak_bytes": plan.peak_bytes,
     }
+    if plan.stages:
+        found["plan/idle_share"] = plan.time.idle / plan.time.total
     found |= {f"plan/peak_{category}": held[category] for category in CATEGORIES}
     return {"step": 0, "tokens": 0} | found

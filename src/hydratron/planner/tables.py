@@ -10,12 +10,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from hydratron.planner.closed_form import bubble_share
 from hydratron.planner.dry_run import CATEGORIES
 from hydratron.planner.extrapolate import pattern
 from hydratron.planner.fitting import GIB, Change
 from hydratron.planner.plan import JobPlan
 from hydratron.planner.record_file import per_layer
 from hydratron.planner.recorder import PHASES, UPDATE
+from hydratron.planner.time_model import TERMS
 
 
 def show(plan: JobPlan, fitting: dict[str, bool], change: Change | None, console: Console) -> None:
@@ -23,7 +25,7 @@ def show(plan: JobPlan, fitting: dict[str, bool], change: Change | None, console
     config = plan.config
     parallel, model = config.parallel, config.model
     console.print(
-        f"{model.name}, {parallel.label}: rank 0 of {parallel.world_size}, micro-batch "
+        f"{model.name}, {parallel.label}: rank {plan.rank} of {parallel.world_size}, micro-batch "
         f"{config.micro_batch_size}, {plan.micro_batches} of them in a step of "
         f"{config.trainer.global_batch_size} sequences",
         highlight=False,
@@ -36,6 +38,7 @@ def show(plan: JobPlan, fitting: dict[str, bool], change: Change | None, console
     where = f"{phase}, {module or 'outside of the layers'}"
     for title, table in (
         ("Collectives of a step", _collectives(plan)),
+        *_stages(plan),
         ("TFLOP of a micro-batch on this rank", _flops(plan)),
         (f"Memory of this rank when it holds the most ({where})", _memory(plan)),
         (f"Seconds of a step on {config.cluster.name}", _seconds(plan)),
@@ -75,6 +78,29 @@ def _collectives(plan: JobPlan) -> RenderableType:
     return table
 
 
+def _stages(plan: JobPlan) -> Iterator[tuple[str, RenderableType]]:
+    """What each stage of a pipeline holds and takes, and how long it waits."""
+    if not plan.stages:
+        return
+    table = _table(1, "stage", "parameters", "in flight", "GiB", "busy seconds")
+    for stage in plan.stages:
+        table.add_row(
+            stage.label,
+            f"{stage.parameters:,}",
+            f"{stage.in_flight}",
+            f"{stage.peak_bytes / GIB:,.2f}",
+            f"{stage.seconds:.3g}",
+        )
+    parallel, m = plan.config.parallel, plan.micro_batches
+    p = parallel.pipeline_model_parallel_size
+    table.caption = (
+        f"{parallel.pipeline_schedule}, {m} micro-batches: of the time of those a stage waits "
+        f"(p - 1) / (m + p - 1) = {bubble_share(p, m):.1%}"
+    )
+    table.caption_justify = "left"
+    yield "Stages of the pipeline", table
+
+
 def _flops(plan: JobPlan) -> RenderableType:
     table = _table(0, *PHASES[:3], "all", "published formula")
     counted = [plan.flops.get(phase, 0) for phase in PHASES[:3]]
@@ -95,9 +121,10 @@ def _memory(plan: JobPlan) -> RenderableType:
 
 def _seconds(plan: JobPlan) -> RenderableType:
     time = plan.time
-    table = _table(0, *asdict(time), "all", "tokens/s, all ranks")
+    shown = {term: value for term, value in asdict(time).items() if term in TERMS or value}
+    table = _table(0, *shown, "all", "tokens/s, all ranks")
     speed = plan.config.tokens_per_step / time.total
-    parts = [f"{value:.3g}" for value in (*asdict(time).values(), time.total)]
+    parts = [f"{value:.3g}" for value in (*shown.values(), time.total)]
     table.add_row(*parts, f"{speed:,.0f}")
     table.caption = f"shares of the peak and the cost of a kernel: {_origin(plan)}"
     table.caption_justify = "left"

@@ -31,13 +31,18 @@ TERMS = tuple(field.name for field in fields(Terms))
 
 @dataclass(frozen=True)
 class StepTime:
-    """Seconds of one step of one rank, by term."""
+    """Seconds of one step of one rank, by term.
+
+    Of a stage of a pipeline also `sends`, what goes from stage to stage, and `idle`, when it waits.
+    """
 
     compute: float
     memory: float
     tensor: float
     data: float
     kernels: float
+    sends: float = 0.0
+    idle: float = 0.0
 
     @property
     def total(self) -> float:
@@ -91,8 +96,10 @@ def ring_seconds(call: Collective, parallel: ParallelConfig, cluster: ClusterCon
 
 def leaves_host(parallel: ParallelConfig, cluster: ClusterConfig) -> tuple[bool, bool]:
     """Whether the tensor group and the data group reach over more than one host."""
-    tensor = parallel.tensor_model_parallel_size > cluster.gpus_per_node
-    return tensor, parallel.world_size > cluster.gpus_per_node
+    tp = parallel.tensor_model_parallel_size
+    tensor = tp > cluster.gpus_per_node
+    # A stage's ranks follow each other: the pipeline's are the outermost.
+    return tensor, tp * parallel.data_parallel_size > cluster.gpus_per_node
 
 
 def step_time(found: Terms, parallel: ParallelConfig, cluster: ClusterConfig) -> StepTime:

@@ -55,7 +55,7 @@ def short_columns(
             columns["parallel"] = [run.parallel for run in runs]
             if carries(key, "per_degree") and not follows(runs, key, _degree):
                 columns[named[key]] = _texts(runs, key)
-        elif not (key.startswith("model.") and follows(runs, key, _name)):
+        elif not _said(runs, key):
             columns[named[key]] = _texts(runs, key)
     return columns
 
@@ -106,6 +106,13 @@ def _texts(runs: Sequence[Run], key: str) -> list[str]:
 def _named(title: str, value: str) -> str:
     """A model and a degree need no word before them."""
     return value if title in ("model", "parallel") else f"{title} {value}"
+
+
+def _said(runs: Sequence[Run], key: str) -> bool:
+    """Whether the name of the model says it, or the weights that a run starts from."""
+    if key == "tokenizer.path":
+        return follows(runs, key, lambda run: _value(run, "init_from"))
+    return key.startswith("model.") and follows(runs, key, _name)
 
 
 def _name(run: Run) -> str:

@@ -11,6 +11,7 @@ from hydratron.reporting.differences import PARALLEL, SEED, SHAPE, compared, fol
 from hydratron.reporting.formats import settings
 from hydratron.reporting.records import Run
 
+START = "init_from"
 # Its texts, as the name of the optimizer, are choices to be compared.
 TUNED = frozenset(key for key in marked("tuned") if options()[key].kind is not str)
 
@@ -58,8 +59,9 @@ def factors(runs: Sequence[Run]) -> list[Factor]:
     values = {key: [run.texts.get(key, "null") for run in runs] for key in keys}
     choices = {key for key in keys if _is_choice([run.settings.get(key) for run in runs])}
     owned: dict[str, list[str]] = {}
-    # The choices first, those of the most values before those that they decide.
-    for key in sorted(keys, key=lambda k: (k not in choices, -len(set(values[k])))):
+    # The choices first, those of the most values before those that they decide; the weights that a
+    # run starts from before the tokenizer that they bring.
+    for key in sorted(keys, key=lambda k: (k not in choices, -len(set(values[k])), k != START)):
         decides = (o for o in owned if _decides(values[o], values[key], o in choices))
         owned.setdefault(next(decides, key), []).append(key)
     return [

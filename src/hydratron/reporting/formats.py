@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MISSING = "–"
+LONG = 24  # characters, from which on a path is shortened
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -65,9 +66,24 @@ def signed(value: float) -> str:
 
 
 def settings(values: Sequence[Any]) -> list[str]:
-    """Distinct values as `setting` writes them; with all their digits where they read alike."""
+    """Distinct values as `setting` writes them; with all their digits where they read alike.
+
+    Of long paths only the ends, as many folders as tell them apart.
+    """
     short = [setting(value) for value in values]
+    if any(len(text) > LONG and "/" in text for text in short):
+        short = _ends(short)
     return short if len(set(short)) == len(short) else [json.dumps(value) for value in values]
+
+
+def _ends(paths: Sequence[str]) -> list[str]:
+    """`.../runs/a`, `.../runs/b` -> `a`, `b`."""
+    parts = [path.rstrip("/").split("/") for path in paths]
+    for kept in range(1, max(map(len, parts))):
+        ends = ["/".join(one[-kept:]) for one in parts]
+        if len(set(ends)) == len(ends):
+            return ends
+    return list(paths)
 
 
 def cell(value: Any) -> Any:

@@ -27,8 +27,9 @@ class Stage:
     Each entry of `sweeps` goes on from `overrides`.  `pilot` names models: each is one sweep more
     at the rate that the pilot found best for it.  `verb`: `hydratron train`, `plan` or `evaluate`.
     The jobs of a stage with an `owner` are those of that artifact, in its folder.  A stage that
-    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.  One
-    that measures has each group of `contenders` take turns of `steps` steps, `rounds` times.
+    evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.  A
+    stage that trains `of` another starts from its jobs (`reproduce.starting`).  One that measures
+    has each group of `contenders` take turns of `steps` steps, `rounds` times.
     """
 
     name: str
@@ -171,8 +172,8 @@ def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
     turns = {"contenders", "steps", "rounds"} if verb == MEASURE else set()
     optional = {"sweeps", "pilot", "minutes", "verb", "of"}
     _check(file, profile, entry, {"name", "overrides"} | turns, optional)
-    if (verb == EVALUATE) != ("of" in entry):
-        expected = f"the stage whose jobs are scored, with verb: {EVALUATE} and only there"
+    if verb != TRAIN and (verb == EVALUATE) != ("of" in entry):
+        expected = "the stage whose jobs are scored or started from; not of a plan or measurement"
         raise ConfigError([Problem(f"{file}: {profile}.of", entry.get("of", ""), expected)])
     return Stage(
         entry["name"],

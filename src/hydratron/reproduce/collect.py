@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from hydratron.config.keys import carries
 from hydratron.errors import HydratronError
 from hydratron.hashing import file_sha256, json_sha256
 from hydratron.reporting.records import Run
@@ -29,7 +30,7 @@ def curves(runs: Sequence[Run], metrics: Sequence[str], settings: Sequence[str])
     for run in runs:
         named = (run.name, run.status, run.model, run.parallel, run.seed, run.parameters)
         who = dict(zip(IDENTITY, (*named, run.blocks), strict=True))
-        who |= {key: run.settings.get(key) for key in settings}
+        who |= {key: _setting(run, key) for key in settings}
         logged = [row for row in run.rows if any(row.get(metric) is not None for metric in metrics)]
         if any(metric in run.evaluated for metric in metrics):
             last = run.rows[-1] if run.rows else {}
@@ -39,6 +40,15 @@ def curves(runs: Sequence[Run], metrics: Sequence[str], settings: Sequence[str])
             rows.append(who)
     frame = pd.DataFrame(rows, columns=[*IDENTITY, *settings, *POSITION, *metrics])
     return frame.astype(dict.fromkeys(WHOLE, "Int64"))
+
+
+def _setting(run: Run, key: str) -> Any:
+    """The value of an option; a path as it is from the working folder, wherever that lies."""
+    value = run.settings.get(key)
+    if not isinstance(value, str) or not carries(key, "path"):
+        return value
+    place, here = Path(value), Path.cwd()
+    return place.relative_to(here).as_posix() if place.is_relative_to(here) else value
 
 
 def read_curves(path: Path) -> pd.DataFrame:

@@ -110,7 +110,7 @@ def measure(pairing: Pairing) -> None:
     config = plan([*pairing.overrides, *QUIET], multirun=False).jobs[0].config
     config = replace(config, data=replace(config.data, prepared=str(made_up_tokens(config))))
     dump(config, folder / "config.yaml")
-    installed = _installed(pairing.script) | {OURS: machine()["versions"]["hydratron"]}
+    installed = {**_installed(pairing.script), OURS: machine()["versions"]["hydratron"]}
     unknown = [name for name in pairing.contenders if _parts(name)[0] not in installed]
     if unknown:
         raise HydratronError(f"contenders: {' '.join(unknown)}: {CONTEND} knows no such name")

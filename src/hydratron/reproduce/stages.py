@@ -28,6 +28,7 @@ from hydratron.reproduce.catalog import (
 from hydratron.reproduce.pairings import CONTEND, Pairing, measure, pairings
 from hydratron.reproduce.pilot import best_rates
 from hydratron.reproduce.scores import Scored, scored
+from hydratron.reproduce.starting import started
 
 OUTPUTS = Path("outputs/reproduce")
 # The small runs' cosine ends at this share of the peak rate.
@@ -67,14 +68,29 @@ class Sweep:
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """A stage and its sweeps, in the order in which they run."""
+    """A stage and its sweeps, in the order in which they run.
+
+    `waiting` are the jobs that further sweeps start from, once they have run.
+    """
 
     stage: Stage
     sweeps: tuple[Sweep, ...]
+    waiting: tuple[Path, ...] = ()
 
     @property
     def jobs(self) -> list[Path]:
         return [job for sweep in self.sweeps for job in sweep.jobs]
+
+    @property
+    def pairs(self) -> list[tuple[PlannedJob, Path]]:
+        """Each job with its folder."""
+        sweeps = self.sweeps
+        return [pair for one in sweeps for pair in zip(one.planned, one.jobs, strict=True)]
+
+    @property
+    def left(self) -> tuple[Path, ...]:
+        """Its jobs without an outcome, and those without which not all of its own are known."""
+        return (*self.waiting, *(j for j in self.jobs if JobFolder(j).status() not in FINAL))
 
     @property
     def scored(self) -> list[Scored]:
@@ -86,15 +102,15 @@ class PlannedStage:
 
     @property
     def count(self) -> int:
-        """How many jobs, evaluations and pairings it is."""
+        """How many jobs, evaluations and pairings it is, as far as that is known."""
         evaluations = sum(len(one.jobs) for one in self.scored)
         return len(self.jobs) + evaluations + len(self.pairings)
 
     @property
     def minutes(self) -> float | None:
-        """What is left of the measured time, by the work left."""
-        if self.stage.minutes is None:
-            return None
+        """What is left of the measured time, by the work left; all of it while any job waits."""
+        if self.stage.minutes is None or self.waiting:
+            return self.stage.minutes
         work = sum(sweep.work for sweep in self.sweeps)
         return self.stage.minutes * sum(sweep.left for sweep in self.sweeps) / work
 
@@ -123,12 +139,20 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
         if stage.verb == EVALUATE:
             jobs = planned[stage.of].jobs
             sweeps = [_scoring((*entry, *stage.overrides), jobs) for entry in stage.sweeps]
-        elif stage.verb == MEASURE:
+            planned[stage.name] = PlannedStage(stage, tuple(sweeps))
+            continue
+        if stage.verb == MEASURE:
             sweeps = _measuring(artifact, profile, stage)
-        else:
-            lines = sweep_lines(artifact, profile, stage)
-            sweeps = [_sweep(stage.verb, entry) for entry in lines]
-        planned[stage.name] = PlannedStage(stage, tuple(sweeps))
+            planned[stage.name] = PlannedStage(stage, tuple(sweeps))
+            continue
+        lines = sweep_lines(artifact, profile, stage)
+        waiting: tuple[Path, ...] = ()
+        if stage.of:
+            before = planned[stage.of]
+            lines = list(started(lines, before.pairs))
+            waiting = before.left
+        sweeps = [_sweep(stage.verb, entry) for entry in lines]
+        planned[stage.name] = PlannedStage(stage, tuple(sweeps), waiting)
     return list(planned.values())
 
 
@@ -157,6 +181,14 @@ def _sweep(verb: str, lines: tuple[str, ...]) -> Sweep:
     work = [1.0 if verb == PLAN else training_flops(config) for config in configs]
     left = [0.0 if result else amount for result, amount in zip(results, work, strict=True)]
     return Sweep(lines, tuple(found.jobs), folders, sum(work), sum(left), verb)
+
+
+def commands(artifact: Artifact, profile: Profile, planned: PlannedStage) -> list[str]:
+    """The command of each sweep; of a stage that waits, as it is declared, `{job}` and all."""
+    if not planned.waiting:
+        return [sweep.command() for sweep in planned.sweeps if sweep.pairing is None]
+    lines = sweep_lines(artifact, profile, planned.stage)
+    return [f"hydratron {planned.stage.verb} -m {' '.join(line)}" for line in lines]
 
 
 def lacking(profile: Profile) -> list[str]:
@@ -191,6 +223,8 @@ def run_stages(
                     say(f"measuring {sweep.pairing.folder}")
                     measure(sweep.pairing)
                 continue
+            if not sweep.left:
+                continue
             chosen = launcher if sweep.verb == TRAIN else ()
             code = verbs[sweep.verb]([*sweep.arguments, *chosen])
             if stop(code):
@@ -202,6 +236,8 @@ def unfinished(planned: Sequence[PlannedStage]) -> list[str]:
     """One line for every job without an outcome, which a diverged one has; evaluation; pairing."""
     states = ((job, JobFolder(job).status()) for stage in planned for job in stage.jobs)
     lines = [f"job {job} {state}" for job, state in states if state not in FINAL]
+    starts = ((stage.stage.name, job) for stage in planned for job in stage.waiting)
+    lines += [f"stage {name} waits for {job}" for name, job in starts]
     tasks = (one for stage in planned for one in stage.scored)
     lines += [f"job {job} not scored by {one.task}" for one in tasks for job in one.left]
     pairs = (one for stage in planned for one in stage.pairings)

@@ -36,6 +36,9 @@ class Causal:
     def zeros(self, samples: int, seq_length: int) -> Batch:
         return {"tokens": torch.zeros(samples, seq_length + 1, dtype=torch.int64)}
 
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        return (batch["tokens"][:, :-1],)
+
     def counts(self, batch: Batch) -> Tensor:
         return torch.tensor([batch["tokens"][:, 1:].numel()], dtype=torch.float64)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,6 +44,9 @@ class Task(Protocol):
 
     def zeros(self, samples: int, seq_length: int) -> Batch:
         """A micro-batch without data."""
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        """What the network's forward reads of a micro-batch; the tokens [b, s] come first."""
 
     def counts(self, batch: Batch) -> Tensor:
         """[parts]: over how many predictions the losses of this micro-batch are summed."""
@@ -91,6 +95,27 @@ class Judged(Task, Protocol):
 
     def judge(self, samples: Any, outputs: npt.NDArray[np.float32]) -> Verdict:
         """`outputs` [samples, width] of all validation samples, in the order of the files."""
+
+
+@runtime_checkable
+class Uneven(Task, Protocol):
+    """A task whose samples differ in length, and whose batch is as long as its longest.
+
+    So those of a step that are about as long share a micro-batch: its losses are sums, which do
+    not depend on who is beside whom.
+    """
+
+    def length(self, sample: Any) -> int:
+        """The tokens of a sample, its padding left out."""
+
+
+def alike(task: Task, step: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:
+    """The samples of a step in as many micro-batches of the same sizes, the shortest first where
+    the task is `Uneven`; as they came where it is not."""
+    if not isinstance(task, Uneven):
+        return list(step)
+    rest = iter(sorted(chain.from_iterable(step), key=task.length))
+    return [list(islice(rest, len(samples))) for samples in step]
 
 
 def stacked(samples: Sequence[Arrays]) -> Arrays:

@@ -25,9 +25,8 @@ from hydratron.models.language import LanguageModel
 from hydratron.models.shape import Shape
 from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Arrays, Batch, Verdict, stacked
+from hydratron.tasks.table import MULTIPLE
 
-# Padding is cut to a multiple of this.
-MULTIPLE = 8
 SHOWN = 6  # digits of a probability
 
 
@@ -50,6 +49,9 @@ class Classification:
     def predicted(self, sample: Any) -> npt.NDArray[np.int64]:
         return np.asarray([sample["label"]], dtype=np.int64)
 
+    def length(self, sample: Any) -> int:
+        return int(sample["padding_mask"].sum(axis=-1).max())
+
     def collate(self, samples: Sequence[Any]) -> Arrays:
         """Cut to the longest of the samples, which changes nothing: nobody sees padding."""
         found = stacked(samples)
@@ -61,6 +63,10 @@ class Classification:
         whole = samples, *self.shape, seq_length
         inputs = {name: torch.zeros(whole, dtype=torch.int64) for name in INPUTS}
         return inputs | {n: torch.zeros(samples, dtype=torch.int64) for n in ("label", "index")}
+
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        # The options of a sample are read as so many texts.
+        return tuple(batch[name].flatten(0, -2) for name in INPUTS)
 
     def counts(self, batch: Batch) -> Tensor:
         return torch.tensor([len(batch["label"])], dtype=torch.float64)
@@ -88,6 +94,7 @@ class Classification:
         metrics = {
             "val/loss": float(-logs[np.arange(len(labels)), labels].mean()),
             "val/accuracy": float(right.mean()),
+            "val/majority_accuracy": float(np.bincount(labels).max() / len(labels)),
         }
         belongs = groups_of(samples)[: len(outputs)]
         for number, group in enumerate(self.groups):

@@ -40,6 +40,9 @@ class Masked:
         whole = {name: torch.zeros(samples, seq_length, dtype=torch.int64) for name in INPUTS}
         return whole | {"sop": torch.zeros(samples, dtype=torch.int64)}
 
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        return batch["tokens"], batch["types"], batch["padding_mask"]
+
     def counts(self, batch: Batch) -> Tensor:
         labels = batch["labels"]
         return torch.tensor([int((labels >= 0).sum()), len(labels)], dtype=torch.float64)

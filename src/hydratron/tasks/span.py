@@ -53,6 +53,9 @@ class Span:
         told = {name: torch.zeros(samples, dtype=torch.int64) for name in (*TOLD, "index")}
         return inputs | told
 
+    def inputs(self, batch: Batch) -> tuple[Tensor, ...]:
+        return tuple(batch[name] for name in INPUTS)
+
     def counts(self, batch: Batch) -> Tensor:
         return torch.tensor([len(batch["start"])], dtype=torch.float64)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from hydratron.tasks.contract import Task
 
 PRETRAIN = "pretrain"
+MULTIPLE = 8
+"""What the padding of texts and options is cut to a multiple of."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hydratron.data.samples.assemble import Samples
 from hydratron.errors import HydratronError, JobError
-from hydratron.tasks.contract import Batch, Task
+from hydratron.tasks.contract import Batch, Task, Uneven, alike
 
 
 class StepBatches(Dataset[Any]):
@@ -31,7 +33,8 @@ class StepBatches(Dataset[Any]):
 
     def __getitem__(self, step: Sequence[Sequence[int]]) -> Any:
         try:
-            return [self.task.collate([self.samples[i] for i in indices]) for indices in step]
+            found = [[self.samples[i] for i in indices] for indices in step]
+            return [self.task.collate(samples) for samples in alike(self.task, found)]
         except HydratronError as error:
             # Returned, because torch would bury the message of a worker in its traceback.
             return error
@@ -39,6 +42,8 @@ class StepBatches(Dataset[Any]):
 
 class Loader:
     """(micro-batches, counts) of one step after the other; `waited`: seconds spent waiting.
+
+    `lengths`: of a task whose batches differ in length, how many sequences of each were given out.
 
     `steps` are lists of micro-batches, each a list of sample indices; `counts` [parts] is what the
     task counts in all of a step.  With `num_workers` that many processes read ahead; 0 reads when a
@@ -64,6 +69,7 @@ class Loader:
             generator=torch.Generator(),
         )
         self.task, self.waited = task, 0.0
+        self.lengths: Counter[int] = Counter()
 
     def __len__(self) -> int:
         return len(self._loader)
@@ -75,6 +81,10 @@ class Loader:
             if isinstance(step, HydratronError):
                 raise step
             batches = [{n: torch.from_numpy(a) for n, a in arrays.items()} for arrays in step]
+            if isinstance(self.task, Uneven):
+                for batch in batches:
+                    *rows, length = batch["tokens"].shape
+                    self.lengths[length] += math.prod(rows)
             yield batches, torch.stack([self.task.counts(batch) for batch in batches]).sum(dim=0)
             began = time.perf_counter()
 

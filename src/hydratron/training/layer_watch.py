@@ -32,11 +32,14 @@ class LayerWatch(Callback):
         if (trainer.global_step + 1) % self.every:
             return
         assert isinstance(pl_module, LanguageModule)
-        layers = list(pl_module.network.layers.values())
-        self._before = [[p.detach().clone() for p in layer.parameters()] for layer in layers]
-        # [L, 2]: sum of squares and number of values.
-        self._outputs = torch.zeros(len(layers), 2, dtype=torch.float64, device=pl_module.device)
-        for at, layer in enumerate(layers):
+        layers = {int(name): layer for name, layer in pl_module.network.layers.items()}
+        self._before = {
+            at: [p.detach().clone() for p in layer.parameters()] for at, layer in layers.items()
+        }
+        # [L, 2]: sum of squares and number of values; zero for layers of other stages.
+        depth = pl_module.config.model.num_layers
+        self._outputs = torch.zeros(depth, 2, dtype=torch.float64, device=pl_module.device)
+        for at, layer in layers.items():
             self._hooks.append(layer.register_forward_hook(self._output_hook(at)))
 
     def on_train_batch_end(
@@ -63,15 +66,13 @@ class LayerWatch(Callback):
 
     def _row(self, module: LanguageModule) -> dict[str, float]:
         mesh, clip = module.mesh_strategy.mesh, module.config.optim.clip_grad
-        layers = zip(module.network.layers.values(), self._before, strict=True)
-        squares = torch.stack(
-            [
-                self._squares(module, f"layers.{at}.", layer, before)
-                for at, (layer, before) in enumerate(layers)
-            ]
-        )  # [L, 3]
+        squares = torch.zeros(len(self._outputs), 3, dtype=torch.float64, device=module.device)
+        for at, before in self._before.items():
+            layer = module.network.layers[str(at)]
+            squares[at] = self._squares(module, f"layers.{at}.", layer, before)
         del self._before
-        outputs = mesh.data.all_reduce(self._outputs)
+        mesh.pipeline.all_reduce(squares)
+        outputs = mesh.pipeline.all_reduce(mesh.data.all_reduce(self._outputs))
         if module.streams.in_sequence:  # a layer's output is that of a rank's own tokens
             outputs = mesh.tensor.all_reduce(outputs)
         gradients, weights, changes = mesh.tensor.all_reduce(squares).sqrt().unbind(dim=1)

@@ -6,6 +6,7 @@ import json
 import math
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 import lightning as pl
 from lightning.pytorch.callbacks import Callback
 
-from hydratron.config.cost import flops_per_token
+from hydratron.config.cost import Work
 from hydratron.config.rules import logging_interval
 from hydratron.job import write_text
 from hydratron.training.loss_scale import LossScale
@@ -91,14 +92,14 @@ class MetricsLog(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, LanguageModule)
         config, device = pl_module.config, pl_module.device
-        vocab_size = config.model.padded(pl_module.corpus.vocab_size)
-        self._flops_per_token = flops_per_token(config.model, vocab_size, config.data.masking_prob)
+        self._work = Work(config, config.model.padded(pl_module.corpus.vocab_size))
         options = config.trainer
         numerics = TYPES[options.precision], options.matmul_precision
         peak = options.peak_flops or peak_flops(device, *numerics)
         self._peak = peak * config.parallel.world_size
         self._started = self._mark = time.monotonic()
         self._mark_step, self._waited = trainer.global_step, pl_module.loader.waited
+        self._lengths = Counter(pl_module.loader.lengths)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, i: int
@@ -135,10 +136,10 @@ class MetricsLog(Callback):
 
     def _training_row(self, module: LanguageModule, step: int) -> dict[str, Any]:
         now, result = time.monotonic(), module.result
-        tokens = (step - self._mark_step) * module.config.tokens_per_step
-        rate, waited = tokens / (now - self._mark), module.loader.waited - self._waited
-        wait = waited / (now - self._mark)
+        spent, waited = now - self._mark, module.loader.waited - self._waited
+        done = self._work.of(step - self._mark_step, module.loader.lengths - self._lengths)
         self._mark, self._mark_step, self._waited = now, step, module.loader.waited
+        self._lengths = Counter(module.loader.lengths)
         return {
             **module.epoch(step),
             "train/loss": result.loss,
@@ -147,10 +148,10 @@ class MetricsLog(Callback):
             "lr": module.lr,
             "grad_norm": result.grad_norm,
             **scaling(module.loss_scale),
-            "perf/tokens_per_second": rate,
-            "perf/mfu": rate * self._flops_per_token / self._peak,
+            "perf/tokens_per_second": done.tokens / spent,
+            "perf/mfu": done.flops / spent / self._peak,
             "perf/memory_bytes": memory_bytes(module.device),
-            "perf/data_wait": wait,
+            "perf/data_wait": waited / spent,
         }
 
     def write(self, module: LanguageModule, step: int, values: dict[str, Any]) -> None:

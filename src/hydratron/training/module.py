@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning as pl
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -25,7 +26,7 @@ from hydratron.models.init import initialize
 from hydratron.parallel.distributed_optimizer import OwnRows
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
-from hydratron.tasks.contract import Batch, Verdict
+from hydratron.tasks.contract import Batch, Uneven, Verdict
 from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
@@ -36,10 +37,14 @@ from hydratron.training.loss_scale import LossScale
 from hydratron.training.optimizers import build_optimizer
 from hydratron.training.precision import autocast
 from hydratron.training.schedule import learning_rate
-from hydratron.training.step import Step, StepResult
+from hydratron.training.spmd import in_turn_as_one, one_program
+from hydratron.training.step import Schedule, Step, StepResult, in_turn
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
 from hydratron.training.validating import Validation, validation_of
+
+if TYPE_CHECKING:
+    from hydratron.training.stages import Stages
 
 
 class LanguageModule(pl.LightningModule):
@@ -80,21 +85,42 @@ class LanguageModule(pl.LightningModule):
     def configure_model(self) -> None:
         config, mesh, device = self.config, self.mesh_strategy.mesh, self.mesh_strategy.root_device
         in_sequence = config.parallel.sequence_parallel
-        self.streams = RandomStreams(config.seed, device, mesh.tensor, mesh.data, in_sequence)
+        self.streams = RandomStreams(
+            config.seed, device, mesh.tensor, mesh.data, in_sequence, mesh.pipeline
+        )
         vocab_size = self.corpus.vocab_size
         self.network = build_network(self.config, vocab_size, mesh, self.streams, device)
         initialize(self.network, self.table, self.config.seed, mesh.tensor, vocab_size)
         if self.initial is not None:
             cast = config.checkpoint.cast
-            take(self.initial, self.network, self.table, mesh, vocab_size, cast)
+            learnt = config.learning
+            take(self.initial, self.network, self.table, mesh, vocab_size, cast, learnt)
         if config.trainer.compile:
             compile_layers(self.network)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         scale = self.loss_scale if self.loss_scale.used else None
+        self.stages = self._stages() if mesh.pipeline.size > 1 else None
+        schedule: Schedule = self.stages or in_turn
+        if config.parallel.spmd:
+            self.task, schedule = one_program(self.task, self.table, mesh), in_turn_as_one
         self.step = Step(
-            self.network, self.table, self.task, mesh, clip, self.precision, scale=scale
+            self.network, self.table, self.task, mesh, clip, self.precision, schedule, scale=scale
         )
+
+    def _stages(self) -> Stages:
+        # torch's pipelines take a third of a second to import.
+        from hydratron.parallel.pipeline import Pipeline
+        from hydratron.training.stages import Stages
+
+        pipeline = Pipeline(
+            self.mesh_strategy.mesh.pipeline,
+            self.config.parallel.pipeline_schedule,
+            self.mesh_strategy.root_device,
+            # What flows between the layers is not cast, whatever the layers compute in.
+            next(self.network.parameters()).dtype,
+        )
+        return Stages(self.network, self.task, pipeline, self.precision)
 
     def configure_optimizers(self) -> Optimizer:
         group, wanted = self.mesh_strategy.mesh.data, self.config.parallel.distributed_optimizer
@@ -105,9 +131,10 @@ class LanguageModule(pl.LightningModule):
         )
 
     def parameter_count(self) -> int:
-        """Parameters of the whole model, over all tensor-parallel ranks."""
-        named = dict(self.network.named_parameters())
-        return parameter_count(named, self.table, self.mesh_strategy.mesh.tensor)
+        """Parameters of the whole model, over all ranks of a replica."""
+        mesh, named = self.mesh_strategy.mesh, dict(self.network.named_parameters())
+        count = torch.tensor(parameter_count(named, self.table, mesh), device=self.device)
+        return int(mesh.pipeline.all_reduce(count))
 
     def train_dataloader(self) -> Loader:
         trainer, data = self.config.trainer, self.mesh_strategy.mesh.data
@@ -142,8 +169,15 @@ class LanguageModule(pl.LightningModule):
         data, size = self.mesh_strategy.mesh.data, self.config.micro_batch_size
         samples = self._validation_samples()
         mine = list(range(data.rank, len(samples), data.size))
-        batches = [[mine[i : i + size]] for i in range(0, len(mine), size)]
-        return Loader(samples, batches, self.task)
+        if isinstance(self.task, Uneven):
+            lengths = {i: self.task.length(samples[i]) for i in mine}
+            mine.sort(key=lengths.__getitem__)
+        batches = [mine[i : i + size] for i in range(0, len(mine), size)]
+        # A pipeline is given several at once, so that its stages have something to do.
+        stages = self.mesh_strategy.mesh.pipeline.size
+        each = 4 * stages if stages > 1 else 1
+        steps = [batches[i : i + each] for i in range(0, len(batches), each)]
+        return Loader(samples, steps, self.task)
 
     def frequency_loss(self) -> float | None:
         """The validation loss, in nats, of a model that knows frequencies only, if there is one."""
@@ -194,14 +228,20 @@ class LanguageModule(pl.LightningModule):
 
     def validation_step(self, item: tuple[list[Batch], Tensor], batch_index: int) -> None:
         assert self.validation is not None
+        see = partial(self.validation.add, self.network)
         with self.precision():
+            if self.stages is not None:
+                self.stages.forward(item[0], see)
+                return
             for batch in item[0]:
-                self.validation.add(self.network, batch)
+                see(batch)
 
     def verdict(self) -> Verdict:
         """Of all validation samples, the same on all ranks."""
         assert self.validation is not None
-        return self.validation.verdict(self.mesh_strategy.mesh.data)
+        mesh = self.mesh_strategy.mesh
+        # What was seen is at the last stages; the others have added nothing.
+        return self.validation.verdict(mesh.data, mesh.pipeline)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["data"] = {"identity": self.corpus.identity, "order_ends": self.order_ends}

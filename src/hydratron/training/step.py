@@ -18,7 +18,7 @@ from hydratron.parallel.sharding import ParamTable
 from hydratron.tasks.contract import Batch, Task
 from hydratron.training.loss_scale import LossScale
 
-# (micro-batches, losses of one, what forgets the last gradients) -> summed losses [parts]
+# (micro-batches, losses of one, what forgets the gradients before them) -> summed losses [parts]
 Schedule = Callable[[Sequence[Batch], Callable[[Batch], Tensor], Callable[[], None]], Tensor]
 
 
@@ -54,7 +54,7 @@ def in_turn(
     batches: Sequence[Batch], losses_of: Callable[[Batch], Tensor], clear: Callable[[], None]
 ) -> Tensor:
     """One micro-batch after the other, forward and backward."""
-    clear()  # First, or the last step's gradients would lie beside the activations of a forward.
+    clear()  # Before the first forward: old gradients would lie beside its activations.
     total: Tensor | None = None
     for batch in batches:
         losses = losses_of(batch)

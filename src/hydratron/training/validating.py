@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +18,8 @@ class Validation(Protocol):
 
     def add(self, network: Any, batch: Batch) -> None: ...
 
-    def verdict(self, data: ParallelGroup) -> Verdict: ...
+    def verdict(self, *groups: ParallelGroup) -> Verdict:
+        """`groups` are those over which what was added is divided."""
 
 
 class Sums:
@@ -30,8 +32,8 @@ class Sums:
     def add(self, network: Any, batch: Batch) -> None:
         self.total += self.task.scores(network, batch)
 
-    def verdict(self, data: ParallelGroup) -> Verdict:
-        total = data.all_reduce(self.total.clone())
+    def verdict(self, *groups: ParallelGroup) -> Verdict:
+        total = summed(self.total, groups)
         return Verdict(self.task.metrics(total.tolist()), [], {})
 
 
@@ -46,10 +48,18 @@ class Outputs:
     def add(self, network: Any, batch: Batch) -> None:
         self.said[batch["index"]] = self.task.outputs(network, batch)
 
-    def verdict(self, data: ParallelGroup) -> Verdict:
+    def verdict(self, *groups: ParallelGroup) -> Verdict:
         # What one replica said plus zeros of the others.
-        said: Tensor = data.all_reduce(self.said.clone())
+        said = summed(self.said, groups)
         return self.task.judge(self.samples, np.asarray(said.cpu().numpy()))
+
+
+def summed(values: Tensor, groups: Iterable[ParallelGroup]) -> Tensor:
+    """The sum over the ranks of all the groups, in a tensor of its own."""
+    values = values.clone()
+    for group in groups:
+        group.all_reduce(values)
+    return values
 
 
 def validation_of(task: Any, device: torch.device, samples: Any, seq_length: int) -> Validation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hydratron.config.cost import flops_per_token, training_flops
+from hydratron.config.cost import Work, flops_per_token, training_flops
 from hydratron.config.load import from_dict
 from hydratron.config.model import ModelConfig
 
@@ -45,3 +45,23 @@ def test_bert_s_own_vocabulary_is_counted() -> None:
     config = from_dict({"model": model, "tokenizer": {"kind": "bert", "vocab_size": 300}})
     tokens = config.samples * config.model.seq_length
     assert training_flops(config) == tokens * flops_per_token(config.model, 30592)
+
+
+def test_fine_tuning_counts_what_the_network_read() -> None:
+    h, layers = 64, 3
+    model = {"architecture": "bert", "num_layers": layers, "hidden_size": h, "seq_length": 32}
+    degrees = {"data_parallel_size": 2}
+    config = from_dict({"model": model, "task": "race", "parallel": degrees})
+    # Of one of two replicas, 12 sequences of 8 tokens and 4 of 16.
+    done = Work(config, 2048).of(2, {8: 12, 16: 4})
+    assert done.tokens == 2 * (12 * 8 + 4 * 16)
+    layer = {s: 12 * h * h + 2 * s * h for s in (8, 16)}
+    head = h * h + 2 * h  # pooler and head, once a sequence; nothing of a vocabulary
+    per_sequence = {s: 6 * (s * layers * layer[s] + head) for s in (8, 16)}
+    assert done.flops == pytest.approx(2 * (12 * per_sequence[8] + 4 * per_sequence[16]))
+    # Before anything was read, whole sequences: four for a question.
+    whole = Work(config, 2048).of(2, {})
+    assert whole.tokens == 2 * config.trainer.global_batch_size * 4 * 32
+    assert whole.flops == pytest.approx(
+        whole.tokens / 32 * 6 * (32 * layers * (12 * h * h + 64 * h) + head)
+    )

@@ -12,7 +12,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
 
 from hydratron.config.compose import composer
-from hydratron.config.degrees import FORM, NO_PIPELINES, label, sizes
+from hydratron.config.degrees import FORM, label, sizes
 from hydratron.config.parallel import ParallelConfig
 from hydratron.config.plan import jobs
 from hydratron.errors import HydratronError
@@ -50,15 +50,37 @@ def test_anything_else_is_refused_with_the_form(choice: str) -> None:
     assert str(caught.value) == f"parallel={choice}: no such choice; {FORM}"
 
 
-def test_pipelines_are_refused_by_choice_and_by_option() -> None:
+STAGES = "parallel.pipeline_model_parallel_size"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (
+            ["parallel=pp3", "model=gpt_nano", "model.num_layers=4"],
+            f"{STAGES}=3: does not divide model.num_layers 4 (remainder 1); valid: 1, 2, 4",
+        ),
+        (
+            [
+                "parallel=pp4_dp2", "model=gpt_nano", "model.num_layers=4",
+                "parallel.pipeline_schedule=1f1b", "trainer.global_batch_size=16",
+                "trainer.micro_batch_size=4",
+            ],
+            "parallel.pipeline_schedule=1f1b: needs 4 micro-batches for 4 stages, and a step has "
+            "2; gpipe, or trainer.micro_batch_size 1, 2",
+        ),
+    ],
+)  # fmt: skip
+def test_what_stages_cannot_do_is_said_with_the_numbers(asked: list[str], said: str) -> None:
     with pytest.raises(HydratronError) as caught:
-        jobs(["parallel=pp2"])
-    assert str(caught.value) == f"parallel=pp2: {NO_PIPELINES}; pp1"
-    option = "parallel.pipeline_model_parallel_size"
-    with pytest.raises(HydratronError) as caught:
-        jobs([f"{option}=2"])
-    assert str(caught.value) == f"{option}=2: {NO_PIPELINES}; 1"
-    assert jobs(["parallel=pp1_tp2"])[0].config.parallel.label == "tp2"
+        jobs(asked)
+    assert str(caught.value) == said
+
+
+def test_a_pipeline_is_the_outermost_axis() -> None:
+    parallel = jobs(["parallel=pp2_tp2", "model=gpt_nano"])[0].config.parallel
+    assert [*parallel.axes.items()] == [("pipeline", 2), ("data", 1), ("tensor", 2)]
+    assert [*jobs(["parallel=pp1_tp2"])[0].config.parallel.axes] == ["data", "tensor"]
 
 
 def test_a_sweep_takes_any(tmp_path: Path) -> None:
@@ -78,8 +100,8 @@ def test_files_name_any_and_folders_add_their_own(tmp_path: Path) -> None:
     path = f"hydra.searchpath=[file://{tmp_path}]"
     assert jobs([path, "experiment=wide", *WIDE])[0].config.parallel.label == "tp4_dp16"
     assert jobs([path, "parallel=mine", *WIDE])[0].config.parallel.label == "dp16"
-    experiment.write_text(f"{header}pp2\n")
-    with pytest.raises(HydratronError, match=f"parallel_size=2: {NO_PIPELINES}; 1$"):
+    experiment.write_text(f"{header}pp7\n")
+    with pytest.raises(HydratronError, match=f"^{STAGES}=7: does not divide model.num_layers"):
         jobs([path, "experiment=wide"])
     experiment.write_text(f"{header}tp02\n")
     with pytest.raises(HydratronError) as caught:

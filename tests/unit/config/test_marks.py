@@ -30,8 +30,9 @@ def test_the_degree_is_its_axes_and_what_goes_with_them() -> None:
         "parallel.data_parallel_size": "dp",
         "parallel.pipeline_model_parallel_size": "pp",
     }
-    ways = ["parallel.sequence_parallel", "parallel.distributed_optimizer"]
-    assert [*marked("per_degree")] == [*ways, "trainer.micro_batch_size"]
+    ways = ["pipeline_schedule", "sequence_parallel", "distributed_optimizer", "backend"]
+    options = [f"parallel.{way}" for way in ways]
+    assert [*marked("per_degree")] == [*options, "trainer.micro_batch_size"]
 
 
 def test_an_option_of_an_old_file_is_as_its_section() -> None:

@@ -60,6 +60,20 @@ def test_the_defaults_are_valid() -> None:
             "(remainder 2), as parallel.sequence_parallel needs; nearest valid: 124, 128",
         ),
         (
+            {"parallel__backend": "dtensor", "parallel__tensor_model_parallel_size": 2},
+            "model.attention=sdpa: torch cannot split the fused kernel of CPUs for "
+            "parallel.backend=dtensor; manual",
+        ),
+        (
+            {
+                "parallel__backend": "dtensor",
+                "parallel__tensor_model_parallel_size": 2,
+                "model__attention": "manual",
+                "model__recompute": "mlp",
+            },
+            "model.recompute=mlp: parallel.backend=dtensor computes nothing twice; none",
+        ),
+        (
             {"model__recompute": "attention"},
             "model.recompute=attention: saves nothing with model.attention=sdpa, which keeps no "
             "scores; mlp or layer",

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from hydratron.parallel.pipeline import Pipeline
+from hydratron.planner.fake_group import fake_mesh
 from hydratron.planner.internals import (
     FLASH,
     FLASH_BACKWARD,
     FakeTensorMode,
+    ToldStage,
     TorchDispatchMode,
     backward_node,
     in_backward,
+    kept_by,
     storage_of,
     tensors,
 )
@@ -65,3 +70,23 @@ def test_fused_attention_on_no_gpu() -> None:
     result = FLASH.default(q, q, q, 0.0, True)
     assert result[0].shape == q.shape, TRIED + "flash attention for the CPU gives its output first"
     assert FLASH_BACKWARD.default, TRIED + "its backward is gone"
+
+
+def test_a_stage_is_told_and_says_what_it_keeps() -> None:
+    with fake_mesh({"pipeline": 2, "data": 1, "tensor": 1}, stage=1) as mesh, FakeTensorMode():
+        made: list[ToldStage] = []
+
+        def make(*given: Any, **named: Any) -> ToldStage:
+            made.append(ToldStage(*given, **named))
+            return made[-1]
+
+        cpu = torch.device("cpu")
+        pipeline = Pipeline(mesh.pipeline, "gpipe", cpu, torch.float32, make)
+
+        def loss(received: Tensor | None) -> Tensor:
+            assert received is not None
+            return received.sum().unsqueeze(0)
+
+        pipeline.train([loss] * 3, (2, 5))
+        kept = [tuple(tensor.shape) for tensor in kept_by(made[0])]
+    assert kept == [(2, 5)] * 3, TRIED + "PipelineStage asks by _warmup_*, keeps *_recv_info"

@@ -89,7 +89,15 @@ def test_each_term_by_hand() -> None:
 def test_efficiencies_divide_and_terms_add_up(tp: int, dp: int, tensor: float, data: float) -> None:
     found = step_time(Terms(1.0, 2.0, 3.0, 4.0, 1000), ParallelConfig(tp, dp), HOST)
     assert asdict(found) == pytest.approx(
-        {"compute": 2.0, "memory": 2.5, "tensor": 3 / tensor, "data": 4 / data, "kernels": 0.005}
+        {
+            "compute": 2.0,
+            "memory": 2.5,
+            "tensor": 3 / tensor,
+            "data": 4 / data,
+            "kernels": 0.005,
+            "sends": 0.0,
+            "idle": 0.0,
+        }
     )
     assert found.total == pytest.approx(2.0 + 2.5 + 3 / tensor + 4 / data + 0.005)
 

@@ -16,6 +16,7 @@ from hydratron.reporting.differences import (
     short_columns,
     varying,
 )
+from hydratron.reporting.factors import factors
 from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import MODELS, NANO, PICO, config
 
@@ -55,6 +56,15 @@ def test_short_columns_leave_out_what_follows_from_model_and_degree() -> None:
         "model": ["gpt_pico", "gpt_pico", "gpt_nano", "gpt_nano", "gpt_micro", "gpt_micro"],
         "parallel": ["single", "dp2"] * 3,
     }
+
+
+def test_the_weights_that_a_run_starts_from_say_its_tokenizer() -> None:
+    runs = [run(config()), run(config())]
+    for one, start in zip(runs, ("outputs/sweep/000_bert_nano-s1", None), strict=True):
+        one.settings.update({"init_from": start, "tokenizer.path": f"{start}/tokenizer.json"})
+    assert short_columns(runs) == {"init_from": ["000_bert_nano-s1", "null"]}
+    (found,) = factors(runs)
+    assert (found.key, found.others) == ("init_from", ("tokenizer.path",))
 
 
 def test_a_micro_batch_or_depth_of_its_own_is_a_column() -> None:

@@ -47,3 +47,11 @@ def test_setting_reads_as_it_is_typed() -> None:
     assert formats.setting(None) == "null"
     assert formats.setting(False) == "false"
     assert formats.setting([1, "a", 0.10]) == "[1, a, 0.1]"
+
+
+def test_of_long_paths_the_ends_are_told_as_far_as_they_differ() -> None:
+    a, b = "outputs/somewhere/first/sweep/a", "outputs/somewhere/other/sweep/a"
+    assert formats.settings([a, None]) == ["a", "null"]
+    assert formats.settings([a, b]) == ["first/sweep/a", "other/sweep/a"]
+    assert formats.settings([a, f"/{a}"]) == [a, f"/{a}"]
+    assert formats.settings(["SST-2/", "eval/SST-2"]) == ["SST-2/", "eval/SST-2"]

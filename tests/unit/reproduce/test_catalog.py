@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,11 @@ MINIMAL = {
     "metrics": ["val/loss"],
     "profiles": {"small": {"about": "few\nsteps", "stages": [{"name": "a", "overrides": []}]}},
 }
+# An encoder that the reader brings, as far as planning looks at it.
+ENCODER = json.dumps(
+    {"model_type": "bert", "vocab_size": 30522, "hidden_size": 384, "num_hidden_layers": 6,
+     "num_attention_heads": 12, "intermediate_size": 1536, "max_position_embeddings": 512}
+)  # fmt: skip
 STAGE: dict[str, object] = {"name": "a", "overrides": []}
 
 
@@ -127,18 +135,32 @@ def test_every_profile_of_the_checkout_is_valid(
     for profile in artifact.profiles.values():
         for path in map(Path, profile.paths):  # Text that the reader brings.
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("One. Two.")
+            path.write_text(ENCODER if path.name == "config.json" else "One. Two.")
+        for path in labelled(profile):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         assert artifact.criteria(profile.name)["claims"]
         piloted = any(stage.pilot for stage in profile.stages)
         if not piloted or (artifact.folder / "pilot.csv").exists():
-            assert all(stage.count for stage in plan_stages(artifact, of_one_seed(profile)))
+            stages = plan_stages(artifact, of_one_seed(profile))
+            assert all(stage.count or stage.waiting for stage in stages)
+
+
+def labelled(profile: Profile) -> Iterator[Path]:
+    """What its stages name besides, as one file or several."""
+    for stage in profile.stages:
+        for override in chain(stage.overrides, *stage.sweeps):
+            key, _, values = override.partition("=")
+            if key == "data.path":
+                yield from map(Path, values.split(","))
 
 
 def of_one_seed(profile: Profile) -> Profile:
-    """Every job but for its further seeds, which would take most of the time."""
+    """Every job but for its further seeds and folds, which would take most of the time."""
 
     def first(override: str) -> str:
-        return override.partition(",")[0] if override.startswith("seed=") else override
+        several = override.startswith(("seed=", "data.path="))
+        return override.partition(",")[0] if several else override
 
     stages = [
         replace(

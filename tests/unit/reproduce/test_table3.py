@@ -93,7 +93,8 @@ def test_the_small_models_are_those_of_figure_6() -> None:
     [
         ({"jobs_of": "fig6_gpt_scaling"}, "small.name=a: stages of fig6_gpt_scaling: sizes"),
         ({"overrides": [], "verb": "evaluate"}, "small.of: the stage whose jobs are scored"),
-        ({"overrides": [], "of": "sizes"}, "small.of=sizes: the stage whose jobs are scored"),
+        ({"overrides": [], "verb": "plan", "of": "b"}, "small.of=b: the stage whose jobs are"),
+        ({"overrides": [], "of": "b"}, "small.of=b: a stage before it"),
         ({"overrides": [], "verb": "evaluate", "of": "b"}, "small.of=b: a stage before it"),
     ],
 )

@@ -19,6 +19,7 @@ from hydratron.data.samples.bert_tokens import BertTokens
 from hydratron.data.samples.mapping import build_mapping
 from hydratron.errors import DataError, JobError, Problem
 from hydratron.tasks.causal import Causal
+from hydratron.tasks.labelled import Sentiment
 from hydratron.tasks.masked import Masked
 from hydratron.training.batches import Loader, dead_workers_named
 
@@ -77,6 +78,31 @@ def test_bert_samples_do_not_depend_on_the_workers(workers: int, tmp_path: Path)
                 assert values.tolist() == [samples[i][name].tolist() for i in indices], name
             assert batch["tokens"].shape == (2, 64)
             assert batch["sop"].shape == (2,)
+
+
+class Sentences:
+    """Sample i has LENGTHS[i] tokens, padded to 40."""
+
+    LENGTHS = (30, 3, 9, 17, 4, 8)
+
+    def __len__(self) -> int:
+        return 6
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        mask = (np.arange(40) < self.LENGTHS[i]).astype(np.int64)
+        place = {"label": np.int64(0), "index": np.int64(i)}
+        return {"tokens": mask * i, "types": 0 * mask, "padding_mask": mask} | place
+
+
+def test_sentences_of_a_step_share_a_micro_batch_by_their_length() -> None:
+    loader = Loader(Sentences(), [[[0, 1], [2, 3], [4, 5]]], Sentiment())
+    ((found, counts),) = loader
+    assert [batch["index"].tolist() for batch in found] == [[1, 4], [5, 2], [3, 0]]
+    # Cut to the longest, and that to a multiple of 8.
+    assert [batch["tokens"].shape[1] for batch in found] == [8, 16, 32]
+    assert [int(batch["padding_mask"].sum()) for batch in found] == [7, 17, 47]
+    assert counts.tolist() == [6]
+    assert loader.lengths == {8: 2, 16: 2, 32: 2}
 
 
 def test_a_loader_leaves_the_random_stream_alone() -> None:
