@@ -53,6 +53,7 @@ def run(argv: Sequence[str]) -> int:
     if (code := shown(args, args.overrides, planned)) is not None:
         return code
     from hydratron.launch.accelerators import check as check_accelerators
+    from hydratron.launch.compiler import check as check_compiler
     from hydratron.launch.room import check as check_room
     from hydratron.launch.settling import settle
 
@@ -63,9 +64,13 @@ def run(argv: Sequence[str]) -> int:
         if planned.here:
             check_accelerators(job.config for job in planned.jobs)
             check_room(job.config for job in planned.jobs)
+            check_compiler(job.config for job in planned.jobs)
         planned, results = settle(planned, "train")
         check_place(planned)
         work = _work(planned, results)
+        if planned.here:
+            left = [j.config for j, r in zip(planned.jobs, results, strict=True) if r is None]
+            _begin_imports(left, args.overrides)
     prepared = _prepare([job.config for job in planned.jobs])
     starts = _starts([job.config for job in planned.jobs], prepared)
     if args.prepare_only:
@@ -73,6 +78,15 @@ def run(argv: Sequence[str]) -> int:
         return 0
     with read_or_not():
         return _run(args.overrides, planned, Runner(time.time(), work, prepared, starts))
+
+
+def _begin_imports(configs: Sequence[Config], overrides: Sequence[str]) -> None:
+    """What ranks of this process import, beside the preparation of their data."""
+    from hydratron.launch.forkserver import warm_up
+
+    elsewhere = any("hydra/launcher" in line for line in overrides)  # Jobs of other processes.
+    if configs and not elsewhere and configs[0].launch.kind == "local":
+        warm_up(configs[0])
 
 
 def _run(overrides: Sequence[str], planned: Command, runner: Runner) -> int:

@@ -69,7 +69,9 @@ class ModelConfig:
         "tanh", "tanh: GPT-2's approximation; erf: exact", choices=("tanh", "erf"), fixed=True
     )
     attention: str = option(
-        "sdpa", "sdpa: fused; manual: materialised scores", choices=("sdpa", "manual")
+        "sdpa",
+        "sdpa: fused; manual: materialised scores; auto: manual on CPUs up to 256 tokens, or sdpa",
+        choices=("sdpa", "manual", "auto"),
     )
     recompute: str = option(
         "none",
@@ -99,7 +101,7 @@ class ModelConfig:
             ffn_hidden_size=self.ffn_hidden_size or 0,
             dropout=self.dropout,
             gelu=self.gelu,
-            fused_attention=self.attention == "sdpa",
+            fused_attention=None if self.attention == "auto" else self.attention == "sdpa",
             placement=norm.placement,
             residual_scale=norm.residual_scale,
             norm=norm.norm,

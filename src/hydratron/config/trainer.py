@@ -52,6 +52,11 @@ class TrainerConfig:
         "torch.set_float32_matmul_precision; medium is 1.5x faster on AMD CPUs, still fp32 there",
         choices=("highest", "high", "medium"),
     )
+    compile: bool = option(
+        False,
+        "torch.compile over the layers: worth its minutes in long runs in bf16; on CPUs it needs a "
+        "C++ compiler",
+    )
     accelerator: str = option(
         "auto",
         "auto: gpu where a host has one for each of its ranks, else cpu",

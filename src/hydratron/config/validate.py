@@ -101,9 +101,11 @@ def _heads(config: Config) -> Iterator[Problem]:
 
 
 def _recompute(config: Config) -> Iterator[Problem]:
-    model, fused = config.model, (config.plan.attention or config.model.attention) == "sdpa"
-    if model.recompute == "attention" and fused:
-        expected = "saves nothing with model.attention=sdpa, which keeps no scores; mlp or layer"
+    model, kind = config.model, config.plan.attention or config.model.attention
+    if model.recompute == "attention" and kind != "manual":
+        expected = f"saves nothing with model.attention={kind}, which keeps no scores; mlp or layer"
+        if kind == "auto":
+            expected = "is for scores that are kept: model.attention=manual; or mlp or layer"
         yield Problem("model.recompute", model.recompute, expected)
 
 

@@ -41,8 +41,7 @@ def launch(
     """
     check()
     world_size = config.parallel.world_size
-    preload = ["torch", "hydratron.launch.worker", train.split(":")[0]]
-    preload += ["wandb"] * (config.logger.kind == "wandb")
+    preload = _preload(config, train)
     environment = inherited(os.environ)
     ranks: list[BaseProcess] = []
     killed = memory.kills()
@@ -63,6 +62,16 @@ def launch(
                 process.kill()
                 process.join()
                 process.close()
+
+
+def warm_up(config: Config, train: str = TRAIN) -> None:
+    """Let the imports of the job's ranks begin, which take seconds, before its inputs are there."""
+    warm.begin(_preload(config, train))
+
+
+def _preload(config: Config, train: str) -> list[str]:
+    wandb = ["wandb"] * (config.logger.kind == "wandb")
+    return ["torch", "hydratron.launch.worker", train.split(":")[0], *wandb]
 
 
 def _start(rank: int, arguments: tuple[object, ...], preload: Sequence[str]) -> BaseProcess:

@@ -37,6 +37,13 @@ def start(
     return process
 
 
+def begin(preload: Sequence[str]) -> None:
+    """Let the server import `preload` while this process does something else before `start`."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(preload))
+    with _no_main_module(), _forkserver_as_start_method(), _loading():
+        _start_server()
+
+
 def _start_server() -> None:
     """Start it deaf, before it imports anything, to what reaches every process of a job at once.
 

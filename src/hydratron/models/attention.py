@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hydratron.models.attention_rule import fused_is_faster
 from hydratron.models.cache import KeysAndValues, seen_by_new
 from hydratron.models.shape import Shape
 from hydratron.parallel.layers import ColumnParallelLinear, Device, RowParallelLinear
@@ -37,6 +38,8 @@ class SelfAttention(nn.Module):
         self.head_dim = share(h, shape.num_attention_heads, "hidden_size")
         self.streams, self.causal = streams, causal
         self.dropout, self.fused = shape.dropout, shape.fused_attention
+        if self.fused is None:
+            self.fused = fused_is_faster(shape.seq_length, torch.device(device or "cpu").type)
         self.recompute = shape.recompute == "attention"
         self.query_key_value = ColumnParallelLinear(h, 3 * h, region, device)
         self.dense = RowParallelLinear(h, h, region, device)

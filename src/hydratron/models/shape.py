@@ -14,7 +14,8 @@ class Shape:
 
     `ffn_hidden_size` 0 is 4 h.  `placement` and `norm` name rows of `PLACEMENTS` and `NORMS`;
     `residual_scale` None is the placement's own, a function of the depth.  `recompute`, one
-    of RECOMPUTED: what is computed again in backward, instead of kept.  `loss_chunk_tokens`: tokens
+    of RECOMPUTED: what is computed again in backward, instead of kept.  `fused_attention` None is
+    by the device and the length.  `loss_chunk_tokens`: tokens
     whose logits are held at once.
     """
 
@@ -26,7 +27,7 @@ class Shape:
     ffn_hidden_size: int = 0
     dropout: float = 0.0
     gelu: str = "tanh"
-    fused_attention: bool = True
+    fused_attention: bool | None = True
     placement: str = "pre"
     residual_scale: float | None = None
     norm: str = "layernorm"

@@ -95,6 +95,8 @@ def planned_config(config: Config) -> tuple[Config, int]:
     """The job with what `plan.` asks for, and its vocabulary before padding."""
     published = {"gpt": GPT2_VOCABULARY, "bert": BERT_VOCABULARY}[config.model.architecture]
     attention = config.plan.attention or config.model.attention
+    if attention == "auto":  # What is planned is on GPUs, the planner's tensors are not.
+        attention = "sdpa"
     model = replace(config.model, attention=attention)
     return replace(config, model=model), config.plan.vocab_size or published
 

@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as pl
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger
 
 from hydratron.config.cost import Work
 from hydratron.config.rules import logging_interval
@@ -28,10 +27,16 @@ from hydratron.training.throughput import memory_bytes, peak_flops
 PREDICTIONS = "predictions.jsonl"
 
 
+class RowLogger(Protocol):
+    """What rows go to besides their file, such as a logger of Lightning's."""
+
+    def log_metrics(self, metrics: dict[str, Any], step: int) -> None: ...
+
+
 class MetricsWriter:
     """Appends rows to a file and hands them to the loggers; a logger that fails is dropped."""
 
-    def __init__(self, path: Path, loggers: list[Logger]) -> None:
+    def __init__(self, path: Path, loggers: Sequence[RowLogger]) -> None:
         self.path, self.loggers = path, list(loggers)
 
     def write(self, row: dict[str, Any]) -> None:

@@ -30,6 +30,7 @@ from hydratron.tasks.contract import Batch, Uneven, Verdict
 from hydratron.training.batches import Loader
 from hydratron.training.broken import broken
 from hydratron.training.build import build_network, parameter_table
+from hydratron.training.compiled import compile_layers
 from hydratron.training.initial import take
 from hydratron.training.internals import count_step
 from hydratron.training.loss_scale import LossScale
@@ -94,6 +95,8 @@ class LanguageModule(pl.LightningModule):
             cast = config.checkpoint.cast
             learnt = config.learning
             take(self.initial, self.network, self.table, mesh, vocab_size, cast, learnt)
+        if config.trainer.compile:
+            compile_layers(self.network)
         clip, precision = self.config.optim.clip_grad, self.config.trainer.precision
         self.precision = autocast(precision, device.type)
         scale = self.loss_scale if self.loss_scale.used else None

@@ -31,7 +31,7 @@ from hydratron.training.module import LanguageModule
 from hydratron.training.saving import CheckpointEvery
 from hydratron.training.stopping import StopSignals
 from hydratron.training.strategy import TensorParallelStrategy
-from hydratron.training.wandb_run import finish, wandb_logger, wandb_of
+from hydratron.training.wandb_run import finish, wandb_beside, wandb_of
 from hydratron.training.watchdog import Watchdog
 
 
@@ -79,7 +79,7 @@ def train(config: Config, folder: JobFolder, resume_from: Path | Verified | None
     corpus = open_corpus(tokens_of(config.data, folder.path))
     module = LanguageModule(config, corpus, signals, initial)
     first = dist.get_rank() == 0
-    logger = wandb_logger(config, folder) if first and config.logger.kind == "wandb" else None
+    logger = wandb_beside(config, folder) if first and config.logger.kind == "wandb" else None
     loggers = [logger] if logger else []
     rule = config.stability
     watch = LossWatch(rule.window, rule.spike_nats, rule.diverged_nats)

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger
 from hydratron.config.planning import SECTIONS
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder, read_json, write_json
+from hydratron.training.beside import StartedBeside
 
 
 def wandb_logger(config: Config, folder: JobFolder) -> Logger | None:
@@ -48,11 +49,19 @@ def used(config: Config) -> dict[str, Any]:
     return {name: value for name, value in asdict(config).items() if name not in SECTIONS}
 
 
-def finish(logger: Logger | None, failed: bool) -> None:
+def wandb_beside(config: Config, folder: JobFolder) -> StartedBeside:
+    """The same, started beside the training, which it would hold up for half a second."""
+    return StartedBeside(lambda: wandb_logger(config, folder))
+
+
+def finish(beside: StartedBeside | None, failed: bool) -> None:
     """Close the run, so that the next job of this process tree starts its own."""
-    if logger is None:
+    if beside is None:
         return
     try:
+        logger = beside.started()
+        if logger is None:
+            return
         logger.experiment.finish(exit_code=int(failed))  # type: ignore[attr-defined]
     except Exception as error:
         warnings.warn(f"W&B did not finish its run: {error}", stacklevel=2)

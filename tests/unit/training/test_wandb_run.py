@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.reporting.metrics import METRICS
 from hydratron.training import wandb_run
+from hydratron.training.beside import StartedBeside
 from hydratron.training.metrics import MetricsWriter
 
 
@@ -26,7 +28,10 @@ def config(tmp_path: Path, **logger: Any) -> Config:
 def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "out" / "sweep" / "000_job")
     job.path.mkdir(parents=True)
-    logger = wandb_run.wandb_logger(config(tmp_path, tags=["mine"]), job)
+    beside = wandb_run.wandb_beside(config(tmp_path, tags=["mine"]), job)
+    writer = MetricsWriter(job.metrics, [beside])
+    writer.write({"step": 1, "tokens": 10, "train/loss": 3.5})  # while it starts
+    logger = beside.started()
     assert logger is not None
     run: Any = logger.experiment  # type: ignore[attr-defined]
     assert (run.name, run.group, run.job_type) == ("000_job", "sweep", "gpt_nano-single-pre")
@@ -34,12 +39,13 @@ def test_an_offline_run_carries_group_type_tags_config_and_rows(tmp_path: Path) 
     assert run.config["model"]["hidden_size"] == 192
     assert run.config["seed"] == 7
     assert not {"cluster", "plan"} & {*run.config.keys()}
-    MetricsWriter(job.metrics, [logger]).write({"step": 3, "tokens": 30, "train/loss": 2.5})
+    assert run.summary["train/loss"] == 3.5
+    writer.write({"step": 3, "tokens": 30, "train/loss": 2.5})
     assert run.summary["train/loss"] == 2.5
     assert run.summary["tokens"] == 30
-    wandb_run.finish(logger, failed=False)
+    wandb_run.finish(beside, failed=False)
     assert list((tmp_path / "out" / "wandb").glob("offline-run-*/*.wandb"))
-    assert json.loads(job.metrics.read_text())["train/loss"] == 2.5
+    assert json.loads(job.metrics.read_text().splitlines()[-1])["train/loss"] == 2.5
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -48,14 +54,15 @@ def test_a_job_that_goes_on_is_the_run_that_it_was(tmp_path: Path) -> None:
     told = []
     for job in (jobs[0], jobs[0], jobs[1]):
         job.path.mkdir(parents=True, exist_ok=True)
-        logger = wandb_run.wandb_logger(config(tmp_path), job)
+        beside = wandb_run.wandb_beside(config(tmp_path), job)
+        logger = beside.started()
         found = wandb_run.wandb_of(config(tmp_path), job)
         assert found is not None
         assert logger is not None
         assert found["id"] == logger.experiment.id  # type: ignore[attr-defined]
         assert found["url"] is None
         assert (job.path / found["files"] / f"run-{found['id']}.wandb").is_file()
-        wandb_run.finish(logger, failed=False)
+        wandb_run.finish(beside, failed=False)
         told.append(found["id"])
     assert told[0] == told[1] != told[2]
     assert wandb_run.wandb_of(config(tmp_path, kind="none"), jobs[0]) is None
@@ -65,11 +72,10 @@ def test_a_job_that_goes_on_is_the_run_that_it_was(tmp_path: Path) -> None:
 def test_the_offline_file_holds_what_a_workspace_asks_for(tmp_path: Path) -> None:
     job = JobFolder(tmp_path / "out" / "sweep" / "000_job")
     job.path.mkdir(parents=True)
-    logger = wandb_run.wandb_logger(config(tmp_path), job)
-    assert logger is not None
+    beside = wandb_run.wandb_beside(config(tmp_path), job)
     row: dict[str, Any] = dict.fromkeys([metric.name for metric in METRICS], 1)
-    MetricsWriter(job.metrics, [logger]).write(row)
-    wandb_run.finish(logger, failed=True)
+    MetricsWriter(job.metrics, [beside]).write(row)
+    wandb_run.finish(beside, failed=True)
 
     records = offline_records(tmp_path / "out")
     run = next(record["run"] for record in records if record["type"] == "run")
@@ -126,13 +132,37 @@ def test_without_wandb_there_is_one_warning_and_no_logger(
     assert len(caught) == 1
 
 
+def test_training_does_not_wait_for_a_logger_that_starts() -> None:
+    go, rows = threading.Event(), []
+
+    class Slow:
+        def log_metrics(self, row: dict[str, Any], step: int) -> None:
+            rows.append(step)
+
+    def start() -> Any:
+        go.wait(30)
+        return Slow()
+
+    beside = StartedBeside(start)
+    for step in (1, 2):
+        beside.log_metrics({}, step)
+    assert not rows
+    go.set()
+    assert beside.started() is not None
+    beside.log_metrics({}, 3)
+    assert rows == [1, 2, 3]
+    nothing = StartedBeside(lambda: None)
+    nothing.log_metrics({}, 1)
+    assert nothing.started() is None
+
+
 @pytest.mark.fault(39)
 def test_a_logger_that_breaks_is_dropped_and_the_rows_go_on(tmp_path: Path) -> None:
     class Broken:
         def log_metrics(self, row: dict[str, Any], step: int) -> None:
             raise OSError("disk full")
 
-    writer = MetricsWriter(tmp_path / "metrics.jsonl", [Broken()])  # type: ignore[list-item]
+    writer = MetricsWriter(tmp_path / "metrics.jsonl", [Broken()])
     with pytest.warns(UserWarning, match="Broken stopped: disk full"):
         writer.write({"step": 1})
     writer.write({"step": 2})  # a second warning would be an error
