@@ -13,6 +13,7 @@ KEYS = (
     "parallel.pipeline_model_parallel_size",
     "model.attention",
     "model.recompute",
+    "trainer.compile",
 )
 
 

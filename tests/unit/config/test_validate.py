@@ -74,6 +74,15 @@ def test_the_defaults_are_valid() -> None:
             "model.recompute=mlp: parallel.backend=dtensor computes nothing twice; none",
         ),
         (
+            {
+                "parallel__backend": "dtensor",
+                "parallel__tensor_model_parallel_size": 2,
+                "model__attention": "manual",
+                "trainer__compile": True,
+            },
+            "trainer.compile=true: parallel.backend=dtensor is not compiled; false",
+        ),
+        (
             {"model__recompute": "attention"},
             "model.recompute=attention: saves nothing with model.attention=sdpa, which keeps no "
             "scores; mlp or layer",
