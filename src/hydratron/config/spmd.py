@@ -21,11 +21,14 @@ def spmd_problems(config: Config) -> Iterator[Problem]:
     """One problem for each option that has no meaning on DTensors, or no rule of torch's."""
     if not config.parallel.spmd:
         return
-    if config.model.attention == "sdpa":
+    if config.trainer.compile:
+        expected = "parallel.backend=dtensor is not compiled; false"
+        yield Problem("trainer.compile", "true", expected)
+    if config.model.attention != "manual":
         expected = (
             "torch cannot split the fused kernel of CPUs for parallel.backend=dtensor; manual"
         )
-        yield Problem("model.attention", "sdpa", expected)
+        yield Problem("model.attention", config.model.attention, expected)
     if config.model.recompute != "none":
         expected = "parallel.backend=dtensor computes nothing twice; none"
         yield Problem("model.recompute", config.model.recompute, expected)
