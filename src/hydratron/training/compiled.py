@@ -43,8 +43,8 @@ def compile_layers(network: LanguageModel, backend: str = "inductor") -> None:
     for layer in network.layers.values():
         assert isinstance(layer, nn.Module)
         for part in layer.modules():
-            if not isinstance(part, ColumnParallelLinear | RowParallelLinear):
-                continue
-            if part.region.group.size > 1:
-                part.region = NotCompiled(part.region)
+            if isinstance(part, ColumnParallelLinear | RowParallelLinear):
+                region: Region = part.region
+                if region.group.size > 1:
+                    part.region = NotCompiled(region)
         layer.compile(backend=backend)
