@@ -12,13 +12,14 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from hydratron.reproduce.bars import draw_bars, finish_bars
 from hydratron.reproduce.figure import Bars, Figure, HeatMap, Line, Panel
 from hydratron.reproduce.look import COLOURS, HEAT, INK, SOFT, STYLE
 
 WIDTH, HEIGHT = 9.6, 4.2  # inches
+NAMED, CELL = 1.2, 0.6  # inches that a name in a legend takes, and a cell with its value
 # What matplotlib would say of itself and of the date.
 METADATA = ("Creator", "Date", "Format", "Type")
 DIGITS = 6
@@ -58,13 +59,14 @@ def canvas(figure: Figure) -> Canvas:
         barred.append([])
         places = part.subplots(1, len(widths), width_ratios=widths, squeeze=False)[0]
         for axes, panel in zip(places, panels, strict=True):
+            inches = WIDTH * panel.width / sum(widths)
             if isinstance(panel, HeatMap):
-                _heat_map(axes, panel)
+                _heat_map(axes, panel, inches)
             elif isinstance(panel, Bars):
                 draw_bars(axes, panel, FuncFormatter(_tick))
                 barred[-1].append((axes, panel))
             else:
-                _panel(axes, panel)
+                _panel(axes, panel, inches)
     if any(barred):
         # How much room the names and the legends have shows only now.
         drawn.draw_without_rendering()
@@ -77,12 +79,14 @@ def _parts(drawn: Canvas, lines: int) -> list[Any]:
     return [drawn] if lines == 1 else [*drawn.subfigures(lines, 1, squeeze=False)[:, 0]]
 
 
-def _panel(axes: Axes, panel: Panel) -> None:
+def _panel(axes: Axes, panel: Panel, inches: float) -> None:
     axes.set(xlabel=panel.x_label, ylabel=panel.y_label)
     for line in panel.lines:
         _line(axes, line, panel.y_log)
     _rules(axes, panel.rules)
     _scale(axes.set_xscale, axes.xaxis, panel.x_log)
+    if not panel.x_log and all(float(x).is_integer() for line in panel.lines for x in line.x):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     _scale(axes.set_yscale, axes.yaxis, panel.y_log)
     if panel.y_limits is not None:
         axes.set_ylim(panel.y_limits)
@@ -96,19 +100,25 @@ def _panel(axes: Axes, panel: Panel) -> None:
         right.yaxis.set_major_formatter(FuncFormatter(_tick))
     labels = sum(bool(line.label) for line in panel.lines)
     levels = len(panel.rules) if len(panel.rules) > 1 else 0
-    lines = 1 + bool(levels)
+    fits = max(1, int(inches / NAMED))
+    # Curves above, levels below.
+    rows = [*_rows(range(labels), fits), *_rows(range(labels, labels + levels), fits)]
     # Between title and axes, where it hides no value.
-    axes.set_title(panel.title, pad=6 + 15 * lines if labels else 6)
+    axes.set_title(panel.title, pad=6 + 15 * len(rows) if labels else 6)
     if labels:
         handles, names = axes.get_legend_handles_labels()
-        # A legend is filled by columns: curves above, levels below.
-        rows = [range(labels), range(labels, labels + levels)]
+        # A legend is filled by columns.
         order = [i for column in zip_longest(*rows) for i in column if i is not None]
         axes.legend(
             [handles[i] for i in order], [names[i] for i in order], loc="lower left",
-            bbox_to_anchor=(-0.02, 0.98), ncols=max(labels, levels), columnspacing=1.2,
+            bbox_to_anchor=(-0.02, 0.98), ncols=max(map(len, rows)), columnspacing=1.2,
             handlelength=1.4,
         )  # fmt: skip
+
+
+def _rows(places: Sequence[int], most: int) -> list[Sequence[int]]:
+    """The places in rows of no more than `most`."""
+    return [places[first : first + most] for first in range(0, len(places), most)]
 
 
 def _rules(axes: Axes, rules: Sequence[tuple[float, str]]) -> None:
@@ -121,27 +131,29 @@ def _rules(axes: Axes, rules: Sequence[tuple[float, str]]) -> None:
             axes.text(0.99, level, label, transform=place, ha="right", va="bottom", color=SOFT)
 
 
-def _heat_map(axes: Axes, heat: HeatMap) -> None:
-    axes.set(xlabel=heat.x_label, ylabel=heat.y_label, title=heat.title)
+def _heat_map(axes: Axes, heat: HeatMap, inches: float) -> None:
+    explained = f"\n× {heat.mark}" if heat.mark and heat.crossed else ""
+    axes.set(xlabel=heat.x_label + explained, ylabel=heat.y_label, title=heat.title)
+    narrow = inches < CELL * len(heat.columns)
+    size = 7 if narrow else 9
     axes.grid(False)
     low, high = heat.limits
     at = [[place - 0.5 for place in range(len(names) + 1)] for names in (heat.columns, heat.rows)]
     axes.pcolormesh(*at, heat.values, cmap=HEAT, vmin=low, vmax=high, edgecolors="white")
     axes.invert_yaxis()
-    axes.set_xticks(range(len(heat.columns)), heat.columns)
+    axes.set_xticks(range(len(heat.columns)), heat.columns, rotation=45 if narrow else 0)
     axes.set_yticks(range(len(heat.rows)), heat.rows)
     axes.spines[:].set_visible(False)
     for row, values in enumerate(heat.values):
         for column, value in enumerate(values):
             if math.isnan(value):
-                axes.text(column, row, "not run", ha="center", va="center", color=SOFT, fontsize=7)
+                empty = axes.text(column, row, "not run", ha="center", va="center", color=SOFT)
+                empty.set(fontsize=7, rotation=90 if narrow else 0)
                 continue
             crossed = (row, column) in heat.crossed
             text = f"{value:.2f}" + ("\n×" if crossed else "")
             ink = "white" if value > (low + high) / 2 else INK
-            axes.text(column, row, text, ha="center", va="center", color=ink)
-    if heat.mark and heat.crossed:
-        axes.set_title(f"× {heat.mark}", loc="right", fontsize=9, color=SOFT)
+            axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=size)
 
 
 def _scale(choose: Callable[[str], None], axis: Any, log: bool) -> None:
