@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).parent))
+import lines
 import spans
 from ways import NAMES, Rank, configured
 
@@ -37,6 +38,7 @@ from hydratron.training.throughput import memory_bytes
 BATCHES = 8  # Read beforehand, and over again.
 WARM, WATCHED = 2, 7  # Steps before those that are watched, and those.
 LEAST = 0.002  # Share of a step; shorter parts are counted but not drawn.
+FLOAT = 4  # bytes
 DRAWN_RANKS, DRAWN_MICRO_BATCHES = 2, 4
 
 Counts = list[dict[str, Any]]
@@ -53,7 +55,7 @@ def main() -> None:
     assert config.data.prepared is not None
     corpus = open_corpus(config.data.prepared)
     # Before there is a process group: the plan opens one of its own.
-    counts = planned(config, corpus.vocab_size) if rank == "0" else []
+    counts = expected(config, corpus.vocab_size) if rank == "0" else []
     if int(ranks) > 1:
         store = dist.FileStore(f"{out}/meeting", int(ranks))
         dist.init_process_group(
@@ -62,14 +64,30 @@ def main() -> None:
     train(config, corpus, Path(out), counts)
 
 
-def planned(config: Config, vocab: int) -> Counts:
-    """The bytes that the first rank gives in a step, by the planner; DTensor's it does not know."""
-    if config.parallel.spmd or config.parallel.world_size == 1:
-        return []
-    layers, count = config.model.num_layers, config.accumulation
-    found = dry_run(config, vocab, num_layers=layers, micro_batches=count)
-    given = sum(call.bytes for call in found.collectives if not call.operation.startswith("recv"))
-    return [{"rank": 0, "quantity": "planned bytes", "value": given}]
+def expected(config: Config, vocab: int) -> Counts:
+    """What a step of the first rank should be seen to do; one process tells lines of code."""
+    parallel, model, count = config.parallel, config.model, config.accumulation
+    if parallel.world_size == 1:
+        return [{"quantity": f"lines {way}", "value": n} for way, n in lines.counted().items()]
+    found = {}
+    flows = config.micro_batch_size * model.seq_length * model.hidden_size * FLOAT
+    explicit = parallel.tensor_model_parallel_size > 1 and parallel.pipeline_model_parallel_size < 2
+    if explicit and not parallel.sequence_parallel and not parallel.spmd:
+        # Of [b, s, h]: g and f in attention and MLP, the embedding's g, the head's f.
+        found["expected calls"] = count * (4 * model.num_layers + 2)
+        found["formula bytes"] = count * 4 * model.num_layers * flows
+    if parallel.label.startswith("pp"):
+        found["formula bytes"] = count * flows  # to the next stage; the first one gets as many
+    if not parallel.spmd:
+        layers = model.num_layers
+        step = dry_run(config, vocab, num_layers=layers, micro_batches=count)
+        calls = [one for one in step.collectives if not one.operation.startswith("recv")]
+        found["planned bytes"] = sum(call.bytes for call in calls)
+        if parallel.label.startswith("dp") and parallel.pipeline_model_parallel_size < 2:
+            # The gradient, and with ZeRO-1 the rows that were updated.
+            share = 1 + parallel.distributed_optimizer / parallel.data_parallel_size
+            found["formula bytes"] = round(FLOAT * step.parameters * share)
+    return [{"rank": 0, "quantity": name, "value": value} for name, value in found.items()]
 
 
 def batches(config: Config, corpus: Any, mesh: Mesh) -> list[list[dict[str, torch.Tensor]]]:
@@ -92,7 +110,9 @@ def train(config: Config, corpus: Any, out: Path, counts: Counts) -> None:
     """One step, the watched ones, and then on without a watch; the first rank writes rows."""
     watch, world = spans.Watch(), config.parallel.world_size
     mesh = Mesh() if world == 1 else build_mesh(config.parallel.axes, "cpu")
-    watching = Rank(config, corpus.vocab_size, spans.watched(mesh, watch), spans.watched_stage(watch))
+    watching = Rank(
+        config, corpus.vocab_size, spans.watched(mesh, watch), spans.watched_stage(watch)
+    )
     given = batches(config, corpus, mesh)
     first = watching.step(given[0])
     began = time.monotonic()
@@ -109,6 +129,9 @@ def train(config: Config, corpus: Any, out: Path, counts: Counts) -> None:
         dist.all_gather_object(everyones, mine)
     if write:
         counts += told(everyones, config.accumulation)
+        size = config.micro_batch_size * config.model.seq_length * config.model.hidden_size * FLOAT
+        calls = [one for one in steps[-1][2] if one.axis == "tensor" and one.nbytes == size]
+        counts.append({"rank": 0, "quantity": "flowing calls", "value": len(calls)})
         (out / "counted.json").write_text(json.dumps(counts), encoding="utf-8")
     # A network of its own for the times, without watched groups.
     del watching

@@ -89,9 +89,7 @@ class WatchedGroup(ParallelGroup):
         begun = time.monotonic()
         result = call()
         ranks = tuple(dist.get_process_group_ranks(self.handle))
-        self.watch.add(
-            operation, self.axis, ranks, begun, begun, time.monotonic(), bytes_of(given)
-        )
+        self.watch.add(operation, self.axis, ranks, begun, begun, time.monotonic(), bytes_of(given))
         return result
 
 
@@ -244,4 +242,3 @@ def _cut(span: Span, last: float, begin: float) -> list[Part]:
 def total(found: Sequence[Part], kind: str) -> float:
     """Seconds of one kind."""
     return sum(part.end - part.begin for part in found if part.kind == kind)
-

@@ -147,4 +147,3 @@ class Held(TorchDispatchMode):
             if type(tensor) is Tensor:
                 self.trace.see(tensor)
         return result
-

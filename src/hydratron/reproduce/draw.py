@@ -15,8 +15,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hydratron.reproduce.bars import draw_bars, finish_bars
-from hydratron.reproduce.figure import Bars, Figure, HeatMap, Line, Panel
+from hydratron.reproduce.figure import Bars, Figure, HeatMap, Line, Panel, TimeLine
 from hydratron.reproduce.look import COLOURS, HEAT, INK, SOFT, STYLE
+from hydratron.reproduce.time_line import draw_time_line
 
 WIDTH, HEIGHT = 9.6, 4.2  # inches
 # What matplotlib would say of itself and of the date.
@@ -60,6 +61,8 @@ def canvas(figure: Figure) -> Canvas:
         for axes, panel in zip(places, panels, strict=True):
             if isinstance(panel, HeatMap):
                 _heat_map(axes, panel)
+            elif isinstance(panel, TimeLine):
+                draw_time_line(axes, panel)
             elif isinstance(panel, Bars):
                 draw_bars(axes, panel, FuncFormatter(_tick))
                 barred[-1].append((axes, panel))
