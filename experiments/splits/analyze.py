@@ -213,7 +213,7 @@ def _notes(frame: pd.DataFrame) -> list[str]:
 
 
 def _plans(frame: pd.DataFrame) -> pd.DataFrame:
-    idle = frame["plan/idle_share"] if "plan/idle_share" in frame else math.nan
+    idle = frame.get("plan/idle_share", math.nan)
     ways = {"sequence": "parallel.sequence_parallel", "zero": "parallel.distributed_optimizer"}
     table = pd.DataFrame({"degree": frame["parallel"]})
     for way, key in ways.items():

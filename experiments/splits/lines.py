@@ -96,9 +96,10 @@ def _lines(node: ast.AST) -> range:
 
 def _docstring(node: ast.AST) -> Iterator[int]:
     """The lines of its docstring, or of a string that stands as one under a name."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        if isinstance(node.value.value, str):
-            yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Constant):
+        return
+    if isinstance(node.value.value, str):
+        yield from range(node.lineno, (node.end_lineno or node.lineno) + 1)
 
 
 def main() -> None:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.pipelining import PipelineStage
-from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hydratron.parallel.mesh import ENDS, Mesh, ParallelGroup
@@ -158,6 +157,16 @@ class _Waited:
         self.wait = wait
 
 
+# Of torch's functional collectives, by what they are called elsewhere.
+SHORT = {
+    "all_reduce": "all_reduce",
+    "all_gather_into_tensor": "all_gather",
+    "reduce_scatter_tensor": "reduce_scatter",
+    "all_to_all_single": "all_to_all",
+    "wait_tensor": "",
+}
+
+
 class Functional(TorchDispatchMode):
     """The calls that DTensor makes of itself, which no group of ours sees."""
 
@@ -170,11 +179,11 @@ class Functional(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if any(issubclass(kind, DTensor) for kind in types):
+        if of_its_own(types):
             return NotImplemented  # What DTensor makes of it comes here again.
-        if function.namespace != "_c10d_functional":
-            return function(*args, **(kwargs or {}))
         name, now = function.overloadpacket.__name__, time.monotonic()
+        if function.namespace != "_c10d_functional" or name not in SHORT:
+            return function(*args, **(kwargs or {}))
         result = function(*args, **(kwargs or {}))
         if name == "wait_tensor":
             known = self.begun.pop(args[0].untyped_storage().data_ptr(), None)
@@ -182,13 +191,15 @@ class Functional(TorchDispatchMode):
                 operation, begun, nbytes = known
                 ended = time.monotonic()
                 self.watch.add(operation, self.axis, self.ranks, begun, now, ended, nbytes)
-        elif isinstance(result, Tensor):
-            operation = "all_reduce" if name.startswith("all_reduce") else _SHORT.get(name, name)
-            self.begun[result.untyped_storage().data_ptr()] = operation, now, bytes_of(args[0])
+        else:
+            place = result.untyped_storage().data_ptr()
+            self.begun[place] = SHORT[name], now, bytes_of(args[0])
         return result
 
 
-_SHORT = {"all_gather_into_tensor": "all_gather", "reduce_scatter_tensor": "reduce_scatter"}
+def of_its_own(types: Sequence[type]) -> bool:
+    """Whether tensors of these types have their own way with an operation, as DTensors do."""
+    return any(kind not in (Tensor, nn.Parameter) for kind in types)
 
 
 def bytes_of(tensor: Tensor) -> int:

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 import torch
+from spans import of_its_own
 from torch import Tensor
 from torch.distributed.pipelining import PipelineStage
-from torch.distributed.tensor import DTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hydratron.config.schema import Config
@@ -140,7 +140,7 @@ class Held(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if any(issubclass(kind, DTensor) for kind in types):
+        if of_its_own(types):
             return NotImplemented
         result = function(*args, **(kwargs or {}))
         for tensor in tensors(result):
