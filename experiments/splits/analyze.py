@@ -14,11 +14,13 @@ from hydratron.planner.closed_form import bubble_share
 from hydratron.reporting.estimate import estimate
 from hydratron.reporting.verdict import Claim, Verdict, below_bound, direction
 from hydratron.reproduce.figure import Analysis
+from hydratron.reproduce.measured import COUNTS
 
 from .figures import four_figure, main_figure, plan_figure, time_figure
 
 MIB, GIB = 2**20, 2**30
-ONE, TP, DTENSOR = "plain_2", "plain_2-tp2", "dtensor_2-tp2"
+ONES = ("plain_2", "ours")
+TP, DTENSOR = "plain_2-tp2", "dtensor_2-tp2"
 GPIPE = "gpipe_{}-pp2"
 PAIRED = re.compile(r"(gpipe|1f1b)_(\d+)-pp(\d+)")
 STEPS = "mean and interval of Student's t over steps, which n counts"
@@ -30,6 +32,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
     if "plan/seconds" in frame:
         table = _plans(frame)
         return Analysis(plan_figure(table), table, [], [PLANNED])
+    frame = frame.reindex(columns=[*frame.columns, *(c for c in COUNTS if c not in frame)])
     table = pd.DataFrame(list(_rows(frame)))
     more = {"time": time_figure(frame)}
     if (table["ranks"] > 2).any():
@@ -49,12 +52,14 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for name, own in frame.groupby("contender", sort=False):
         name = str(name)
         ranks, counts = ranks_of(name), own[own["quantity"].notna()]
+        who, _, degree = name.partition("-")
+        way, _, micro_batches = who.rpartition("_")
         waits, given = shares(frame, name), _value(counts, "bytes", rank=0)
         piped = PAIRED.fullmatch(name)
         yield {
-            "way": name.partition("-")[0].rpartition("_")[0],
-            "degree": name.partition("-")[2] or "single",
-            "micro-batches": int(name.partition("-")[0].rpartition("_")[2]),
+            "way": way or who,
+            "degree": degree or "single",
+            "micro-batches": int(micro_batches) if way else math.nan,
             "ranks": ranks,
             "ms": own["ms"].median(),
             "times as fast as one process": _speedup(frame, name),
@@ -90,14 +95,17 @@ def _mean(counts: pd.DataFrame, quantity: str) -> float:
 
 def _value(counts: pd.DataFrame, quantity: str, rank: int = 0) -> float:
     """The sum of a quantity of one rank, in one of the pairings; `bytes` are those of all axes."""
-    own = counts[(counts["rank"] == rank) & (counts["pairing"] == counts["pairing"].iloc[0])]
+    own = counts[counts["rank"] == rank]
+    own = own[own["pairing"] == own["pairing"].min()]
+    if own.empty:
+        return math.nan
     wanted = own["quantity"].str.startswith(f"{quantity} ") | (own["quantity"] == quantity)
     return float(own.loc[wanted, "value"].sum()) if wanted.any() else math.nan
 
 
 def _speedup(frame: pd.DataFrame, name: str) -> float:
     """The median over rounds of the time of one process over this one's."""
-    found = ratios(frame, ONE, name)
+    found = [ratio for one in ONES for ratio in ratios(frame, one, name)]
     return float(pd.Series(found).median()) if found else math.nan
 
 
@@ -141,7 +149,7 @@ def _less(first: list[float], second: list[float]) -> list[float]:
 def _same(frame: pd.DataFrame, claim: Claim, bound: float) -> Verdict:
     values, details = [], []
     for stage, rows in frame[frame["first_loss"].notna()].groupby("stage", sort=False):
-        one = rows[rows["contender"] == ONE]
+        one = rows[rows["contender"].isin(ONES)]
         if one.empty:
             continue
         for metric in ("first_loss", "grad_norm"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,10 +11,12 @@ import pytest
 
 from hydratron.config.folders import conf_dir
 from hydratron.config.plan import plan
+from hydratron.errors import ConfigError
+from hydratron.job import write_json
 from hydratron.reproduce.catalog import artifacts
 from hydratron.reproduce.draw import svg
-from hydratron.reproduce.measured import COLUMNS, COUNTS
-from hydratron.reproduce.pairings import _parts
+from hydratron.reproduce.measured import COLUMNS, COUNTS, Measured
+from hydratron.reproduce.pairings import Pairing, _parts, pairings
 from hydratron.reproduce.results import analyse
 
 SPLITS = {a.name: a for a in artifacts(conf_dir().parent / "experiments")}["splits"]
@@ -165,3 +168,27 @@ def test_another_model_is_seen() -> None:
             row["grad_norm"] = 2.001
     (same,) = (one for one in analysis(found).verdicts if one.claim.name == "same_model")
     assert str(same.status) == "NOT REPRODUCED"
+
+
+def test_counts_are_rows_behind_the_turns(tmp_path: Path) -> None:
+    pairing = Pairing(tmp_path / "two/0", tmp_path, ("plain_2",), (), "default", 1, 2)
+    counted = [{"rank": 1, "quantity": "span waiting", "value": 1.0, "end": 2.0}]
+    measured = {"name": "plain_2", "status": "measured", "ms": [5.0, 6.0]}
+    told = {"model": "S", "precision": "fp32", "threads": 1, "vocabulary": 64}
+    write_json(
+        pairing.folder / "measured.json",
+        {"asked": pairing.asked, **told, "contenders": [measured | {"counted": counted}]},
+    )
+    frame = Measured([pairing], "").curves(SPLITS)
+    assert list(frame.columns) == [*COLUMNS, *COUNTS]
+    assert frame["ms"].dropna().tolist() == [5.0, 6.0]
+    (count,) = frame[frame["quantity"].notna()].to_dict("records")
+    assert (count["contender"], count["rank"], count["end"]) == ("plain_2", 1, 2.0)
+
+
+def test_one_allocator_alone_may_be_asked_for() -> None:
+    (stage, _) = SPLITS.profile("small").stages
+    found = pairings(SPLITS.folder, SPLITS.folder, ("plain_2",), [()], 1, 1, stage.allocators)
+    assert [one.allocator for one in found] == ["default"]
+    with pytest.raises(ConfigError, match="names such as"):
+        pairings(SPLITS.folder, SPLITS.folder, ("plain-xp2",), [()], 1, 1)
