@@ -33,7 +33,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         table = _plans(frame)
         return Analysis(plan_figure(table), table, [], [PLANNED])
     frame = frame.reindex(columns=[*frame.columns, *(c for c in COUNTS if c not in frame)])
-    table = pd.DataFrame(list(_rows(frame)))
+    table = pd.DataFrame(sorted(_rows(frame), key=_place))
     more = {"time": time_figure(frame)}
     if (table["ranks"] > 2).any():
         more["four"] = four_figure(table[table["ranks"] > 2])
@@ -73,6 +73,17 @@ def _rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
             "resident MiB": counts.loc[counts["quantity"] == "resident bytes", "value"].max() / MIB,
             "first loss": own["first_loss"].dropna().iloc[0],
         }
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    """One process first, then the degrees and ways side by side."""
+    degrees = ("single", "tp2", "dp2", "pp2")
+    degree = degrees.index(row["degree"]) if row["degree"] in degrees else len(degrees)
+    way = ORDER.index(row["way"]) if row["way"] in ORDER else len(ORDER)
+    return row["ranks"], degree, way, row["micro-batches"]
+
+
+ORDER = ("plain", "sequence", "dtensor", "zero", "gpipe", "1f1b")
 
 
 def ranks_of(name: str) -> int:
@@ -148,7 +159,7 @@ def _less(first: list[float], second: list[float]) -> list[float]:
 
 def _same(frame: pd.DataFrame, claim: Claim, bound: float) -> Verdict:
     values, details = [], []
-    for stage, rows in frame[frame["first_loss"].notna()].groupby("stage", sort=False):
+    for model, rows in frame[frame["first_loss"].notna()].groupby("model", sort=False):
         one = rows[rows["contender"].isin(ONES)]
         if one.empty:
             continue
@@ -156,7 +167,7 @@ def _same(frame: pd.DataFrame, claim: Claim, bound: float) -> Verdict:
             reference = float(one[metric].iloc[0])
             gaps = (rows.drop_duplicates("contender")[metric] - reference).abs() / reference
             values += [float(gap) for gap in gaps]
-            details.append(f"{stage}, {metric}: at most {gaps.max():.2g}")
+            details.append(f"{model}, {metric}: at most {gaps.max():.2g}")
     return below_bound(claim, values, bound, details)
 
 

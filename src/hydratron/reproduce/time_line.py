@@ -27,7 +27,9 @@ def draw_time_line(axes: Axes, panel: TimeLine) -> None:
     axes.tick_params(axis="y", length=0)
     axes.grid(False)
     axes.set_title(panel.title, pad=21)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(panel.kinds), columnspacing=1.0,
-        handlelength=1.0, labelcolor=SOFT,
+    legend = axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.02, 0.98), ncols=len(panel.kinds), columnspacing=0.8,
+        handlelength=0.8, labelcolor=SOFT, fontsize=8,
     )  # fmt: skip
+    # A panel is not made narrower for it.
+    legend.set_in_layout(False)
