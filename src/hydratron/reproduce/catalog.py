@@ -18,6 +18,8 @@ PROFILES, CRITERIA, PILOT, ANALYZE = "profiles.yaml", "criteria.yaml", "pilot.cs
 CURVES, PROVENANCE = "curves.csv", "provenance.json"
 # What a stage may do with its jobs.
 TRAIN, PLAN, EVALUATE, MEASURE = "train", "plan", "evaluate", "measure"
+# With which allocators what measures does so, unless it says: as it comes, and tuned for all.
+ALLOCATORS = ("default", "tuned")
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Stage:
     The jobs of a stage with an `owner` are those of that artifact, in its folder.  A stage that
     evaluates scores the jobs of the stage `of`; each of its sweeps is the flags of one task.  A
     stage that trains `of` another starts from its jobs (`reproduce.starting`).  One that measures
-    has each group of `contenders` take turns of `steps` steps, `rounds` times.
+    has each group of `contenders` take turns of `steps` steps, `rounds` times, with each of the
+    `allocators`.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Stage:
     contenders: tuple[str, ...] = ()
     steps: int = 0
     rounds: int = 0
+    allocators: tuple[str, ...] = ALLOCATORS
 
 
 @dataclass(frozen=True)
@@ -171,6 +175,7 @@ def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
         raise ConfigError([Problem(f"{file}: {profile}.verb", verb, known)])
     turns = {"contenders", "steps", "rounds"} if verb == MEASURE else set()
     optional = {"sweeps", "pilot", "minutes", "verb", "of"}
+    optional |= {"allocators"} if verb == MEASURE else set()
     _check(file, profile, entry, {"name", "overrides"} | turns, optional)
     if verb != TRAIN and (verb == EVALUATE) != ("of" in entry):
         expected = "the stage whose jobs are scored or started from; not of a plan or measurement"
@@ -186,6 +191,7 @@ def _stage(file: Path, profile: str, entry: dict[str, Any]) -> Stage:
         contenders=tuple(entry.get("contenders", ())),
         steps=entry.get("steps", 0),
         rounds=entry.get("rounds", 0),
+        allocators=tuple(entry.get("allocators", ALLOCATORS)),
     )
 
 

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from hydratron.reproduce.bars import draw_bars, finish_bars
-from hydratron.reproduce.figure import Bars, Figure, HeatMap, Line, Panel
+from hydratron.reproduce.figure import Bars, Figure, HeatMap, Line, Panel, TimeLine
 from hydratron.reproduce.look import COLOURS, HEAT, INK, SOFT, STYLE
+from hydratron.reproduce.time_line import draw_time_line
 
 WIDTH, HEIGHT = 9.6, 4.2  # inches
 NAMED, CELL = 1.2, 0.6  # inches that a name in a legend takes, and a cell with its value
@@ -62,6 +63,8 @@ def canvas(figure: Figure) -> Canvas:
             inches = WIDTH * panel.width / sum(widths)
             if isinstance(panel, HeatMap):
                 _heat_map(axes, panel, inches)
+            elif isinstance(panel, TimeLine):
+                draw_time_line(axes, panel)
             elif isinstance(panel, Bars):
                 draw_bars(axes, panel, FuncFormatter(_tick))
                 barred[-1].append((axes, panel))

@@ -88,12 +88,24 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class TimeLine:
+    """What each of `rows` does from 0 to `length`; `kinds`: by label, (row, begin, end) of each."""
+
+    title: str
+    x_label: str
+    rows: Sequence[str]
+    kinds: Mapping[str, Sequence[tuple[int, float, float]]]
+    length: float
+    width: int = 1
+
+
+@dataclass(frozen=True)
 class Figure:
     """Panels side by side; `below` is a second line of them."""
 
     title: str
-    panels: Sequence[Panel | HeatMap | Bars]
-    below: Sequence[Panel | HeatMap | Bars] = ()
+    panels: Sequence[Panel | HeatMap | Bars | TimeLine]
+    below: Sequence[Panel | HeatMap | Bars | TimeLine] = ()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ COLUMNS = (
     "pairing", "stage", "model", "precision", "threads", "allocator", "vocabulary", "contender",
     "status", "first_loss", "grad_norm", "memory_bytes", "round", "ms",
 )  # fmt: skip
+# A row of what a contender has counted; `end` is that of a span, which begins at `value`.
+COUNTS = ("rank", "step", "quantity", "value", "end")
 
 
 class Measured(NamedTuple):
@@ -24,8 +26,12 @@ class Measured(NamedTuple):
     command: str
 
     def curves(self, artifact: Artifact) -> pd.DataFrame:
-        """A row for each turn: milliseconds of a step; one without for who is absent."""
+        """A row for each turn: milliseconds of a step; one without for who has had none.
+
+        Behind them a row for each of a contender's counts, where there are any.
+        """
         rows: list[dict[str, Any]] = []
+        counts = False
         for one in self.pairings:
             record = one.record
             assert record is not None
@@ -37,7 +43,9 @@ class Measured(NamedTuple):
                 who = where | seen | {"contender": found["name"]}
                 turns = [{"round": n, "ms": ms} for n, ms in enumerate(found.get("ms", ()), 1)]
                 rows += [who | turn for turn in turns or [{}]]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                rows += [who | count for count in found.get("counted", ())]
+                counts = counts or "counted" in found
+        return pd.DataFrame(rows, columns=[*COLUMNS, *COUNTS * counts])
 
     def provenance(self, artifact: Artifact) -> dict[str, Any]:
         """Machine and code, the version of every contender, and what was asked of each pairing."""

@@ -1,13 +1,15 @@
 """Pairings: who is measured beside whom, on what work, and what came out (`verb: measure`).
 
 A contender is `ours`, the job as `hydratron train` runs it, or a name that `contend.py` of the
-artifact knows; `-tp2` and `-dp2` give it two ranks.  All get our job's tokens, and an allocator
-as they come or tuned as our ranks are.
+artifact knows; `-tp2`, `-dp2` and `-tp2_pp2` give it as many ranks.  All get our job's tokens, and
+an allocator as they come or tuned as our ranks are.  What a contender has counted of its steps,
+by the time of its second row, it leaves in counted.json, a list of rows for curves.csv.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
@@ -27,13 +29,14 @@ from hydratron.job import read_json, write_json
 from hydratron.launch.environment import ALLOCATOR
 from hydratron.launch.provenance import code, machine
 from hydratron.launch.supervision import sigterm_raises
+from hydratron.reproduce.catalog import ALLOCATORS
 from hydratron.reproduce.made_up import made_up_tokens
 from hydratron.reproduce.turns import Contender, python
 
-RECORD, CONTEND, OURS = "measured.json", "contend.py", "ours"
-AS_IT_COMES, TUNED = "default", "tuned"
-ALLOCATORS = (AS_IT_COMES, TUNED)
-NAME = re.compile(r"(?P<name>[a-z_]+)(-(?P<degree>(tp|dp)(?P<ranks>\d+)))?")
+RECORD, CONTEND, OURS, COUNTED = "measured.json", "contend.py", "ours", "counted.json"
+TUNED = "tuned"
+DEGREE = r"(?:tp|dp|pp)\d+"
+NAME = re.compile(rf"(?P<name>[a-z0-9_]+)(-(?P<degree>{DEGREE}(?:_{DEGREE})*))?")
 # What a job says to itself that is no part of a step, and so many steps that it never ends first.
 QUIET = (
     "logger=none", "trainer.max_steps=10000", "trainer.val_every_n_steps=10000",
@@ -44,8 +47,8 @@ WARM_STEPS = 2
 
 @dataclass(frozen=True)
 class Pairing:
-    """`contenders` take turns of `steps` steps, `rounds` times; the first is what others are
-    compared with.  `overrides` are those of our job; `script` is contend.py."""
+    """`contenders` take turns of `steps` steps, `rounds` times or not at all; the first is what
+    others are compared with.  `overrides` are those of our job; `script` is contend.py."""
 
     folder: Path
     script: Path
@@ -77,8 +80,9 @@ def pairings(
     sweeps: Sequence[tuple[str, ...]],
     steps: int,
     rounds: int,
+    allocators: Sequence[str] = ALLOCATORS,
 ) -> list[Pairing]:
-    """Every group of contenders on every entry of `sweeps`, with either allocator.
+    """Every group of contenders on every entry of `sweeps`, with each of the allocators.
 
     Raises ConfigError for what no job can be or for a contender's name that cannot be read.
     """
@@ -91,7 +95,7 @@ def pairings(
                 if NAME.fullmatch(name) is None:
                     expected = "names such as ours, nano or dtensor-tp2, with spaces between them"
                     raise ConfigError([Problem("contenders", name, expected)])
-            for allocator in ALLOCATORS:
+            for allocator in allocators:
                 place = folder / f"{number}_{'+'.join(names)}_{allocator}"
                 told = (place, script, names, overrides, allocator, steps, rounds)
                 found.append(Pairing(*told))
@@ -132,6 +136,7 @@ def measure(pairing: Pairing) -> None:
             "version": installed[_parts(name)[0]],
             "status": "measured" if name in present else "absent",
             **(_seen(running[name]) | {"ms": ms[name]} if name in present else {}),
+            **_counted(folder / name),
         }
         for name in pairing.contenders
     ]
@@ -157,11 +162,17 @@ def _seen(contender: Contender) -> dict[str, Any]:
     }
 
 
+def _counted(place: Path) -> dict[str, Any]:
+    file = place / COUNTED
+    return {"counted": json.loads(file.read_text(encoding="utf-8"))} if file.exists() else {}
+
+
 def _parts(name: str) -> tuple[str, str, int]:
     """`dtensor-tp2` -> dtensor, tp2, 2; without a degree `single`, 1."""
     found = NAME.fullmatch(name)
     assert found is not None
-    return found["name"], found["degree"] or "single", int(found["ranks"] or 1)
+    degree = found["degree"] or "single"
+    return found["name"], degree, math.prod(map(int, re.findall(r"\d+", degree)))
 
 
 def _start(pairing: Pairing, config: Config, name: str) -> Contender:

@@ -165,7 +165,7 @@ def _measuring(artifact: Artifact, profile: Profile, stage: Stage) -> list[Sweep
     folder = OUTPUTS / artifact.name / profile.name / stage.name
     entries = [(*stage.overrides, *entry) for entry in stage.sweeps or ((),)]
     script = artifact.folder / CONTEND
-    turns = stage.steps, stage.rounds
+    turns = stage.steps, stage.rounds, stage.allocators
     found = pairings(folder, script, stage.contenders, entries, *turns)
     return [
         Sweep(one.overrides, (), (), 1.0, float(one.record is None), MEASURE, pairing=one)
