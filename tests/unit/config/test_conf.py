@@ -35,7 +35,9 @@ TOKENIZERS["bert"] = ["tokenizer=wordpiece"]
 def _companions(group: str, choice: str, file: Path) -> list[str]:
     extra = [line.format(file=file) for line in COMPANIONS.get(f"{group}={choice}", [])]
     if group == "parallel":
+        # Twelve layers, which every number of stages divides.
         extra += ["model=gpt_small", "launch=torchrun", "trainer.global_batch_size=512"]
+        extra += ["model.num_layers=12"]
     if group == "model":
         extra += TOKENIZERS[choice.split("_")[0]]
     return extra
@@ -69,6 +71,8 @@ def test_every_experiment_is_a_valid_sweep(experiment: str, tmp_path: Path) -> N
     content = yaml.safe_load((conf_dir() / "experiment" / f"{experiment}.yaml").read_text())
     # A fine-tuning needs its files, and a tokenizer, which init_from= would bring.
     more = ["tokenizer=wordpiece", f"data.path={tmp_path}"] if "task" in content else []
+    if more and not any("override /model" in line for line in content["defaults"]):
+        more.append("model=bert_pico")
     assert jobs([f"experiment={experiment}", *more], multirun=True)
 
 

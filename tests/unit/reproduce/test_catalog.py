@@ -67,7 +67,7 @@ def test_a_profile_as_data(tmp_path: Path) -> None:
         ),
         (
             {"profiles": {"s": {"about": "x", "stages": [STAGE | {"verb": "sing"}]}}},
-            r"profiles.yaml: s.verb=sing: train, plan or evaluate$",
+            r"profiles.yaml: s.verb=sing: train, plan, evaluate or measure$",
         ),
     ],
 )

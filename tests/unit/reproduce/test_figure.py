@@ -175,12 +175,26 @@ def test_a_heat_map_shows_each_value_where_it_belongs() -> None:
     assert shown == {(0, 0): "4.50", (1, 0): "5.00", (1, 1): "5.50\n×", (0, 1): "not run"}
     assert [label.get_text() for label in place.get_xticklabels()] == ["1e-3", "3e-3"]
     assert [label.get_text() for label in place.get_yticklabels()] == ["4", "12"]
-    assert place.get_title(loc="right") == "× fails"
+    assert place.get_xlabel().endswith("\n× fails")
     low, high = place.get_ylim()
     assert low > high  # the first row on top
     (mesh,) = place.collections
     assert mesh.get_clim() == (4, 6)
-    assert not canvas(Figure("t", [heat_map(mark="fails")])).axes[0].get_title(loc="right")
+    assert "fails" not in canvas(Figure("t", [heat_map(mark="fails")])).axes[0].get_xlabel()
+
+
+def test_legends_and_cells_stay_within_a_narrow_panel() -> None:
+    lines = [Line(f"a long name {i}", [1, 2], [1.0, 2.0]) for i in range(4)]
+    narrow = [Panel("p", "x", "y", lines) for _ in range(3)]
+    drawn = canvas(Figure("t", [heat_map() for _ in range(9)], narrow))
+    drawn.draw_without_rendering()
+    *maps, first, second, _ = drawn.axes
+    edge = second.get_window_extent().x0
+    legend = first.get_legend()
+    assert legend is not None
+    assert first.get_window_extent().width > 100
+    assert legend.get_window_extent().x1 < edge
+    assert {text.get_fontsize() for place in maps for text in place.texts} == {7}
 
 
 def test_a_second_line_of_panels_lies_below_the_first() -> None:
