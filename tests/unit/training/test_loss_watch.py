@@ -66,7 +66,8 @@ def test_the_committed_curves_have_no_spikes() -> None:
         run, step = -1, 0
         for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
             # Jobs of two stages may have one name: a run begins where the steps do.
-            run, step = run + (int(row["step"]) < step or run < 0), int(row["step"])
+            at = int(row["step"] or 0)
+            run, step = run + (at < step or run < 0), at
             for key in ("train/loss", "val/loss", "val/mlm_loss"):
                 if row.get(key):
                     curves[file, row["run"], run, key].append(float(row[key]))
