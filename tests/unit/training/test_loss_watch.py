@@ -63,10 +63,10 @@ def test_a_leap_is_seen_while_the_loss_still_falls() -> None:
 def test_the_committed_curves_have_no_spikes() -> None:
     curves = defaultdict(list)
     for file in EXPERIMENTS.glob("*/results/*/curves.csv"):
-        run, step = -1, 0
+        run, step = -1, 0.0
         for row in csv.DictReader(file.read_text(encoding="utf-8").splitlines()):
             # Jobs of two stages may have one name: a run begins where the steps do.
-            at = int(row["step"] or 0)
+            at = float(row["step"] or 0)
             run, step = run + (at < step or run < 0), at
             for key in ("train/loss", "val/loss", "val/mlm_loss"):
                 if row.get(key):
