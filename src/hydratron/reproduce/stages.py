@@ -136,22 +136,19 @@ def plan_stages(artifact: Artifact, profile: Profile) -> list[PlannedStage]:
     """
     planned: dict[str, PlannedStage] = {}
     for stage in profile.stages:
+        waiting: tuple[Path, ...] = ()
         if stage.verb == EVALUATE:
             jobs = planned[stage.of].jobs
             sweeps = [_scoring((*entry, *stage.overrides), jobs) for entry in stage.sweeps]
-            planned[stage.name] = PlannedStage(stage, tuple(sweeps))
-            continue
-        if stage.verb == MEASURE:
+        elif stage.verb == MEASURE:
             sweeps = _measuring(artifact, profile, stage)
-            planned[stage.name] = PlannedStage(stage, tuple(sweeps))
-            continue
-        lines = sweep_lines(artifact, profile, stage)
-        waiting: tuple[Path, ...] = ()
-        if stage.of:
-            before = planned[stage.of]
-            lines = list(started(lines, before.pairs))
-            waiting = before.left
-        sweeps = [_sweep(stage.verb, entry) for entry in lines]
+        else:
+            lines = sweep_lines(artifact, profile, stage)
+            if stage.of:
+                before = planned[stage.of]
+                lines = list(started(lines, before.pairs))
+                waiting = before.left
+            sweeps = [_sweep(stage.verb, entry) for entry in lines]
         planned[stage.name] = PlannedStage(stage, tuple(sweeps), waiting)
     return list(planned.values())
 
