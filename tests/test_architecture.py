@@ -130,6 +130,18 @@ def test_models_know_no_process_groups() -> None:
         assert not any(name.startswith("torch.distributed") for name in imports(path)), path
 
 
+def test_tensors_are_sent_by_groups_alone() -> None:
+    """So that whoever replaces a group sees, or plans, all that a step sends."""
+    sends = re.compile(
+        r"dist\.(all_reduce|all_gather|reduce|reduce_scatter|broadcast|all_to_all|i?send|i?recv)"
+        r"(_into_tensor|_tensor|_single|_coalesced)?\("
+    )
+    mesh = SOURCE / "parallel" / "mesh.py"
+    assert sends.search(mesh.read_text(encoding="utf-8"))
+    for path in FILES:
+        assert path == mesh or not sends.search(path.read_text(encoding="utf-8")), path
+
+
 @pytest.mark.parametrize(
     "path",
     sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "tests").rglob("*.py")]),

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.distributed.pipelining import PipelineStage
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hydratron.parallel.mesh import ENDS, Mesh, ParallelGroup
+from hydratron.parallel.mesh import ENDS, Mesh, ParallelGroup, Pending
 
 SEND, RECEIVE = "send", "recv"
 
@@ -61,7 +61,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class WatchedGroup(ParallelGroup):
-    """A group whose calls, all of which block, are spans of `watch`."""
+    """A group whose calls are spans of `watch`; all block but what is begun, which blocks later."""
 
     axis: str = ""
     watch: Watch = field(default_factory=Watch)
@@ -69,6 +69,17 @@ class WatchedGroup(ParallelGroup):
     def all_reduce(self, tensor: Tensor, op: Any = dist.ReduceOp.SUM) -> Tensor:
         plain = super().all_reduce
         return self._seen("all_reduce", tensor, lambda: plain(tensor, op))
+
+    def begin_all_reduce(self, tensor: Tensor) -> Pending:
+        begun = time.monotonic()
+        pending = super().begin_all_reduce(tensor)
+
+        def wait() -> Any:
+            blocked = time.monotonic()
+            pending.wait()
+            self._add("all_reduce", begun, blocked, tensor)
+
+        return _Waited(wait)
 
     def all_gather(self, tensor: Tensor) -> list[Tensor]:
         plain = super().all_gather
@@ -87,9 +98,12 @@ class WatchedGroup(ParallelGroup):
             return call()
         begun = time.monotonic()
         result = call()
-        ranks = tuple(dist.get_process_group_ranks(self.handle))
-        self.watch.add(operation, self.axis, ranks, begun, begun, time.monotonic(), bytes_of(given))
+        self._add(operation, begun, begun, given)
         return result
+
+    def _add(self, operation: str, begun: float, blocked: float, given: Tensor) -> None:
+        ranks, ended = tuple(dist.get_process_group_ranks(self.handle)), time.monotonic()
+        self.watch.add(operation, self.axis, ranks, begun, blocked, ended, bytes_of(given))
 
 
 def watched(mesh: Mesh, watch: Watch) -> Mesh:
@@ -151,7 +165,7 @@ def _watched_call(one: dist.P2POp, watch: Watch) -> Callable[..., Any]:
 
 
 class _Waited:
-    """All that a schedule asks of a message under way."""
+    """All that is asked of a call under way."""
 
     def __init__(self, wait: Callable[[], Any]) -> None:
         self.wait = wait

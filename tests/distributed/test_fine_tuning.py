@@ -58,7 +58,11 @@ def test_every_degree_is_the_same_run(asked: dict[str, Any], tmp_path: Path) -> 
     for tp, dp in ((2, 1), (1, 2)):
         folder = tmp_path / f"tp{tp}_dp{dp}"
         others, other = run(folder, data, tp=tp, dp=dp, **whole, trainer__micro_batch_size=4)
-        # Adam divides a small gradient by its own size, so that rounding grows in later norms.
+        first = min(series(rows, "grad_norm"))
+        norms = (series(found, "grad_norm")[first] for found in (others, rows))
+        assert next(norms) == pytest.approx(next(norms), rel=1e-5)
+        # Adam divides a small gradient by its own size: on RACE what rounding has left in the first
+        # update grows in the norms of later ones, alike at either degree, from 2e-6 to 2e-4.
         for key, rel in (("train/loss", 1e-5), ("val/loss", 1e-5), ("grad_norm", 4e-4)):
             expected = pytest.approx(series(rows, key), rel=rel, abs=1e-6)
             assert series(others, key) == expected, key

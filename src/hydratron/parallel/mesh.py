@@ -11,6 +11,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import torch
 import torch.distributed as dist
@@ -24,6 +25,12 @@ ENDS = "ends"
 # torch 2.13 calls them by other names than 2.11.
 _ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 _REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
+
+class Pending(Protocol):
+    """A call under way; nobody touches its tensor before `wait` has returned."""
+
+    def wait(self) -> object: ...
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,15 @@ class ParallelGroup:
             return memory.all_reduce(tensor, op)
         dist.all_reduce(tensor, op=op, group=self.handle)
         return tensor
+
+    def begin_all_reduce(self, tensor: torch.Tensor) -> Pending:
+        """Begin to sum `tensor` in place beside what this rank computes until it waits.
+
+        Never through shared memory: there the ranks themselves would have to sum.
+        """
+        work = dist.all_reduce(tensor, group=self.handle, async_op=True)
+        assert work is not None
+        return work
 
     def all_gather(self, tensor: torch.Tensor) -> list[torch.Tensor]:
         """The tensors of all ranks of the group, in rank order; all have the same shape."""

@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from hydratron.parallel import gradients
-from hydratron.parallel.mesh import ParallelGroup
+from hydratron.parallel.mesh import ParallelGroup, Pending
 from hydratron.parallel.sharding import ParamTable
 
 
 class _Sent(NamedTuple):
-    work: dist.Work
+    work: Pending
     flat: Tensor
     names: list[str]
 
@@ -92,9 +91,7 @@ class OverlappedSum:
             return
         names, self._waiting, self._size = self._waiting, [], 0
         flat = torch.cat([self._gradient(name).reshape(-1) for name in names])
-        work = dist.all_reduce(flat, group=self.group.handle, async_op=True)
-        assert work is not None
-        self._sent.append(_Sent(work, flat, names))
+        self._sent.append(_Sent(self.group.begin_all_reduce(flat), flat, names))
 
     def _gradient(self, name: str) -> Tensor:
         gradient = self.parameters[name].grad
