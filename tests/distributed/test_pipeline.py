@@ -69,6 +69,21 @@ def test_a_run_goes_on_at_any_number_of_stages(one: Any, data: Path, tmp_path: P
         assert found["parameters"] == result["parameters"]
 
 
+def test_stages_start_from_the_weights_of_another_run(
+    one: Any, data: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {
+        "init_checkpoint": str(one[2] / "checkpoints" / f"step_{STEPS:08d}"), "seed": 7,
+        "trainer__max_steps": 3, "trainer__val_every_n_steps": 3, "checkpoint__at_end": False,
+    }  # fmt: skip
+    expected, _ = run(tmp_path / "one", data, **OPTIONS | options)
+    rows, _ = run(tmp_path / "two", data, **staged(2, "1f1b", **options))
+    for key in ("train/loss", "grad_norm", "val/loss"):
+        assert series(rows, key) == pytest.approx(series(expected, key), rel=1e-5), key
+    fresh, known = (series(found, "train/loss")[1] for found in (one[0], rows))
+    assert known < fresh - 0.02
+
+
 def test_dropout_is_resumed_at_every_stage(data: Path, tmp_path: Path) -> None:
     options = staged(2, model__dropout=0.2, model__num_layers=2, trainer__max_steps=4)
     whole, _ = run(tmp_path / "whole", data, **options)
