@@ -69,9 +69,7 @@ def test_a_run_goes_on_at_any_number_of_stages(one: Any, data: Path, tmp_path: P
         assert found["parameters"] == result["parameters"]
 
 
-def test_stages_start_from_the_weights_of_another_run(
-    one: Any, data: Path, tmp_path: Path
-) -> None:
+def test_stages_start_from_the_weights_of_another_run(one: Any, data: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "init_checkpoint": str(one[2] / "checkpoints" / f"step_{STEPS:08d}"), "seed": 7,
         "trainer__max_steps": 3, "trainer__val_every_n_steps": 3, "checkpoint__at_end": False,

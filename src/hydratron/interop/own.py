@@ -23,6 +23,7 @@ from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import HydratronError
 from hydratron.interop.model import Model, check, finite
 from hydratron.job import JobFolder
+from hydratron.launch.environment import within_host
 from hydratron.tasks.table import PRETRAIN
 from hydratron.training.initial import BESIDE, MODEL
 
@@ -101,7 +102,7 @@ def alone() -> Iterator[None]:
         yield
         return
     # gloo looks up the host's name otherwise, which not every machine resolves.
-    names = {"GLOO_SOCKET_IFNAME": "lo"} if Path("/sys/class/net/lo").exists() else {}
+    names = within_host()
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(names)
     try:

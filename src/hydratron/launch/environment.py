@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,13 @@ def one_host(rank: int, world_size: int) -> dict[str, str]:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": "0",
     }
+
+
+def within_host() -> dict[str, str]:
+    """By which interface the ranks of one host talk; empty where it has no loopback."""
+    names = {name for _, name in socket.if_nameindex()}
+    loopback = next((name for name in ("lo", "lo0") if name in names), None)
+    return dict.fromkeys(INTERFACES, loopback) if loopback else {}
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -25,7 +24,7 @@ from hydratron.errors import HydratronError, JobError
 from hydratron.job import JobFolder, exit_code, write_json
 from hydratron.launch import failure
 from hydratron.launch.accelerators import accelerator
-from hydratron.launch.environment import INTERFACES, inherited, one_host
+from hydratron.launch.environment import inherited, one_host, within_host
 from hydratron.launch.history import choose, keep_rows, last_row, unchanged
 from hydratron.launch.lines import told
 from hydratron.launch.meeting import Meeting
@@ -135,10 +134,7 @@ def _open_group(config: Config, rank: Rank, meeting: Meeting | None) -> None:
         device = torch.device("cuda", rank.local_rank)
         torch.cuda.set_device(device)
     if rank.local_world_size == rank.world_size:
-        names = [name for _, name in socket.if_nameindex()]
-        loopback = next((name for name in ("lo", "lo0") if name in names), None)
-        if loopback:
-            os.environ.update(dict.fromkeys(INTERFACES, loopback))
+        os.environ.update(within_host())
     store: dist.Store | None = None
     if rank.world_size == 1:
         store = dist.HashStore()
