@@ -1,4 +1,7 @@
-"""`--all` runs whole matrices, of which the suite has a choice: `make parity`, `make faults`."""
+"""`--all` runs whole matrices, of which the suite has a choice: `make parity`, `make faults`.
+
+Ranks share memory in them; `make parity ARGS=--transport=gloo` has the same matrix with gloo.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import transport
 from tests.helpers.fault_table import FaultTable, note_rows
 
 
@@ -15,9 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fault-table", type=Path, help="write here what became of each fault")
     keep = "leave the rows of --fault-table that this run does not show as they are"
     parser.addoption("--keep-rows", action="store_true", help=keep)
+    talk = "by what the ranks of trainings talk, where a test does not say it"
+    parser.addoption("--transport", choices=["auto", "gloo"], default="auto", help=talk)
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    transport.choose(config.getoption("--transport"))
     path = config.getoption("--fault-table")
     if path and not hasattr(config, "workerinput"):  # xdist's other processes only report.
         config.pluginmanager.register(FaultTable(path, config.getoption("--keep-rows")))

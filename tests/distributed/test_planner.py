@@ -74,13 +74,14 @@ def recorded_rank(
     return found
 
 
-def with_lightnings_own(calls: list[Collective]) -> list[Collective]:
+def with_lightnings_own(calls: list[Collective], ranks: int = 2) -> list[Collective]:
     """The planned calls of one step, and one of Lightning, which is no part of any plan.
 
     Before every step Lightning tells all ranks, in eight bytes, whether the first one has been
     asked to end.  The window opens after that of its own step, and holds that of the next one.
     """
-    axis, size = calls[0].group, calls[0].size  # the only axis with two ranks is the world
+    # Of two ranks the only axis with both is the world.
+    axis, size = (calls[0].group, calls[0].size) if ranks == 2 else ("world", 0)
     return [*calls, Collective(UPDATE, "", "broadcast", axis, size, 8)]
 
 
@@ -94,10 +95,12 @@ CASES = [
 STAGED = [("gpipe", "none", 2), ("1f1b", "layer", 3)]
 
 
-def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tp", [1, 2], ids=["pp2", "tp2_pp2 in sequence"])
+def test_every_stage_sends_what_is_planned(tp: int, tmp_path: Path) -> None:
     data = synthetic_prepared(tmp_path / "data", VOCAB)
     configs = [
         small_job(
+            tp,
             data__prepared=str(data),
             model__recompute=recompute,
             trainer__global_batch_size=2 * count,
@@ -106,6 +109,7 @@ def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
             trainer__val_every_n_steps=100,
             checkpoint__at_end=False,
             parallel__transport="gloo",
+            parallel__sequence_parallel=tp > 1,
             parallel__pipeline_model_parallel_size=2,
             parallel__pipeline_schedule=schedule,
         )
@@ -115,15 +119,15 @@ def test_every_stage_sends_what_is_planned(tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
     jobs = list(zip(configs, folders, strict=True))
-    ranks = run_ranks(recorded_rank, 2, jobs, timeout=180)
+    ranks = run_ranks(recorded_rank, 2 * tp, jobs, timeout=180)
     plan = plan_job(configs[0])
     spelled = spelled_out(plan.step.collectives, configs[0].accumulation)
-    assert Counter(with_lightnings_own(spelled)) == Counter(ranks[plan.rank][0])
+    assert Counter(with_lightnings_own(spelled, 2 * tp)) == Counter(ranks[plan.rank][0])
     for rank, found in enumerate(ranks):
         for config, real in zip(configs, found, strict=True):
             count = config.accumulation
-            planned = dry_run(config, VOCAB, num_layers=2, micro_batches=count, stage=rank)
-            assert with_lightnings_own(list(planned.collectives)) == real
+            planned = dry_run(config, VOCAB, num_layers=2, micro_batches=count, stage=rank // tp)
+            assert with_lightnings_own(list(planned.collectives), 2 * tp) == real
             assert len([call for call in real if call.phase == STAGES]) == 2 * count
 
 

@@ -20,6 +20,7 @@ from hydratron.config.schema import (
 from hydratron.config.trainer import TrainerConfig
 from hydratron.job import JobFolder
 from hydratron.launch.progress import Position
+from tests.helpers import transport
 
 TRAINS = "tests.helpers.trains"
 
@@ -27,7 +28,7 @@ TRAINS = "tests.helpers.trains"
 def small_config(tmp_path: Path, ranks: int = 2, kind: str = "local", seed: int = 1) -> Config:
     """A job on CPU ranks whose data folder is never opened."""
     return Config(
-        parallel=ParallelConfig(ranks, 1),
+        parallel=ParallelConfig(ranks, 1, transport=transport.chosen()),
         data=DataConfig(prepared=str(tmp_path / "prepared")),
         trainer=TrainerConfig(max_steps=4, accelerator="cpu", timeout_seconds=60),
         checkpoint=CheckpointConfig(),

@@ -11,6 +11,7 @@ from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
 from hydratron.launch.environment import one_host
+from tests.helpers import transport
 from tests.helpers.ranks import run_ranks
 
 Rows = list[dict[str, Any]]
@@ -39,7 +40,10 @@ def small_training(data: Path, tp: int = 1, dp: int = 1, **changes: Any) -> Conf
             "accelerator": "cpu", "max_steps": 50, "global_batch_size": 8, "micro_batch_size": 4,
             "log_every_n_steps": 1, "val_every_n_steps": 20, "val_samples": 9,
         },
-        "parallel": {"tensor_model_parallel_size": tp, "data_parallel_size": dp},
+        "parallel": {
+            "tensor_model_parallel_size": tp, "data_parallel_size": dp,
+            "transport": transport.chosen(),
+        },
         "logger": {"kind": "none"},
     }  # fmt: skip
     for key, value in changes.items():

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from hydratron.config.schema import Config
-from hydratron.parallel.mesh import Mesh
+from hydratron.parallel.mesh import Mesh, ParallelGroup
 from hydratron.parallel.random import RandomStreams
 from hydratron.parallel.sharding import parameter_count
 from hydratron.planner.fake_group import fake_mesh
@@ -79,14 +79,11 @@ def dry_run(
     config = replace(config, model=replace(config.model, num_layers=num_layers))
     parallel, model = config.parallel, config.model
     masked = int(config.data.masking_prob * model.seq_length) * config.micro_batch_size
-    streams = PlannedStreams(config.seed)
+    ranks = ParallelGroup(0, parallel.tensor_model_parallel_size)
+    streams = PlannedStreams(config.seed, tensor=ranks, in_sequence=parallel.sequence_parallel)
 
     def build(mesh: Mesh) -> PlannedRank:
-        worker = planned_rank(config, vocab_size, mesh, streams, half, ToldStage)
-        if not micro_batches:
-            for parameter in worker.network.parameters():
-                parameter.grad = torch.empty_like(parameter)
-        return worker
+        return planned_rank(config, vocab_size, mesh, streams, half, ToldStage)
 
     with (
         fake_mesh(parallel.axes, stage) as mesh,
@@ -105,11 +102,10 @@ def record(build: Callable[[], PlannedRank], micro_batches: int) -> Recorded:
         recorder.groups(worker.mesh)
         batch = zeros(worker.config)
         with modules.watching(worker.network):
-            # The step before: it leaves gradients and the optimizer's state.
-            if micro_batches:
-                worker.step(batch, micro_batches)
-            else:
-                worker.update()
+            # All that the step before leaves: gradients and the optimizer's state.
+            for parameter in worker.network.parameters():
+                parameter.grad = torch.zeros_like(parameter)
+            worker.update()
             categories |= _held(worker, memory)
             recorder.clear()
             first = len(memory.events)

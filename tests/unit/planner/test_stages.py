@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from typing import Any
 
 import pytest
@@ -89,3 +90,36 @@ def test_stages_add_up_to_the_model() -> None:
     held = sum((1 + s.last - s.first) * s.parameters for s in plan.stages)
     assert held == whole.step.parameters + 64 * 32  # the words, at both ends
     assert plan.peak_bytes == max(stage.peak_bytes for stage in plan.stages)
+
+
+EITHER = (False, True)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "tp", "dp", "pp", "sequence", "zero"),
+    [
+        ("gpt", 2, 2, 2, True, True),
+        *(
+            pytest.param(*ways, marks=pytest.mark.whole)
+            for ways in product(("gpt", "bert"), (1, 2), (1, 2), (1, 2), EITHER, EITHER)
+        ),
+    ],
+)
+def test_every_way_together_is_planned(
+    architecture: str, tp: int, dp: int, pp: int, sequence: bool, zero: bool
+) -> None:
+    """The parameters of all ranks are those of one process, whatever else is split."""
+    alone = small_job(model__architecture=architecture)
+    config = small_job(
+        tp,
+        dp,
+        model__architecture=architecture,
+        trainer__micro_batch_size=1,
+        parallel__pipeline_model_parallel_size=pp,
+        parallel__pipeline_schedule="1f1b",
+        parallel__sequence_parallel=sequence,
+        parallel__distributed_optimizer=zero,
+    )
+    found = plan_job(config)
+    assert found.step.model_parameters == plan_job(alone).step.model_parameters
+    assert len(found.stages) == (pp if pp > 1 else 0)
