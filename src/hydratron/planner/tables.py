@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from hydratron.planner.closed_form import bubble_share
 from hydratron.planner.dry_run import CATEGORIES
@@ -120,15 +121,16 @@ def _memory(plan: JobPlan) -> RenderableType:
 
 
 def _seconds(plan: JobPlan) -> RenderableType:
-    time = plan.time
-    shown = {term: value for term, value in asdict(time).items() if term in TERMS or value}
-    table = _table(0, *shown, "all", "tokens/s, all ranks")
-    speed = plan.config.tokens_per_step / time.total
-    parts = [f"{value:.3g}" for value in (*shown.values(), time.total)]
-    table.add_row(*parts, f"{speed:,.0f}")
-    table.caption = f"shares of the peak and the cost of a kernel: {_origin(plan)}"
-    table.caption_justify = "left"
-    return table
+    """A row for each term: in a column for each the numbers of a pipeline would be cut."""
+    table = _table(1, "", "seconds")
+    for term, value in asdict(plan.time).items():
+        if term in TERMS or value:
+            table.add_row(term, f"{value:.3g}")
+    table.add_row("all", f"{plan.time.total:.3g}", style="bold")
+    speed = plan.config.tokens_per_step / plan.time.total
+    # Behind the table, whose caption would be as narrow as the table is.
+    more = f"shares of the peak and the cost of a kernel: {_origin(plan)}"
+    return Group(table, Text(f"{speed:,.0f} tokens/s on all ranks together; {more}", style="dim"))
 
 
 def _origin(plan: JobPlan) -> str:
