@@ -231,15 +231,20 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     ]
 
 
+PEAKS = ("weights", "masters", "gradients", "optimizer", "activations", "temporary")
+
+
 def _plans(frame: pd.DataFrame) -> pd.DataFrame:
     idle = frame.get("plan/idle_share", math.nan)
     ways = {"sequence": "parallel.sequence_parallel", "zero": "parallel.distributed_optimizer"}
-    table = pd.DataFrame({"degree": frame["parallel"]})
+    size = frame["trainer.micro_batch_size"].astype(int)
+    table = pd.DataFrame({"degree": frame["parallel"], "micro-batch": size})
     for way, key in ways.items():
-        table[way] = frame[key].astype(bool) if key in frame else False
+        # A column of curves.csv is text where it is empty in some rows.
+        table[way] = frame[key].astype(str) == "True" if key in frame else False
     table["seconds"] = frame["plan/seconds"]
     table["tensor share"], table["idle"] = frame["plan/tensor_share"], idle
-    for kind in ("weights", "gradients", "optimizer", "activations", "temporary"):
+    for kind in PEAKS:
         table[f"{kind} GiB"] = frame[f"plan/peak_{kind}"] / GIB
     table["peak GiB"] = frame["plan/peak_bytes"] / GIB
-    return table
+    return table.sort_values(["micro-batch", "sequence", "zero"], kind="stable", ignore_index=True)

@@ -89,10 +89,13 @@ def _time_line(frame: pd.DataFrame, name: str) -> TimeLine | None:
     return TimeLine(DRAWN[name], "ms", [f"rank {rank}" for rank in ranks], kinds, length)
 
 
+WAYS = ("sequence", "zero")
+
+
 def plan_figure(table: pd.DataFrame) -> Figure:
-    """Planned memory by kind, and the time of a step with what of it is idle."""
+    """Planned memory by kind, and the time of a step with what of it is idle; x: micro-batch."""
     names = [
-        " ".join([row["degree"], *(way for way in ("sequence", "zero") if row[way])])
+        " ".join([f"{row['degree']} x{row['micro-batch']}", *(way for way in WAYS if row[way])])
         for _, row in table.iterrows()
     ]
     kinds = [name for name in table if name.endswith(" GiB") and name != "peak GiB"]
