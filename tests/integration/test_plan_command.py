@@ -106,3 +106,18 @@ def test_what_cannot_be_split_is_refused_in_a_line_each(
     for line, part in zip(err.splitlines(), said, strict=True):
         assert part in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["parallel=tp2", "parallel.backend=dtensor"],
+        ["-m", "parallel=tp2", "parallel.backend=explicit,dtensor", "model.attention=manual"],
+    ],
+)
+def test_a_backend_that_is_not_planned_is_one_line(overrides: list[str], tmp_path: Path) -> None:
+    code, out, err = plan(tmp_path, "model=gpt_pico", "model.recompute=none", *overrides)
+    assert code == 2
+    assert err == "hydratron: parallel.backend=dtensor: what it sends is not planned; explicit\n"
+    assert [line for line in out.splitlines() if not line.isdigit()] == []
+    assert not list(tmp_path.iterdir())

@@ -37,7 +37,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     from hydratron.config.canaries import refuse as refuse_secrets
     from hydratron.config.plan import plan
-    from hydratron.config.planning import plan_overrides
+    from hydratron.config.planning import plan_overrides, refuse_backends
     from hydratron.config.task import run_planned
     from hydratron.config.texts import as_typed
     from hydratron.launch.settling import settle
@@ -45,6 +45,7 @@ def run(argv: Sequence[str]) -> int:
     overrides = plan_overrides(as_typed(args.overrides))
     refuse_secrets(overrides, [], os.environ)
     planned = plan(overrides, args.multirun)
+    refuse_backends(job.config.parallel.backend for job in planned.jobs)
     refuse_secrets([], (job.config for job in planned.jobs), os.environ)
     if (code := shown(args, overrides, planned)) is not None:
         return code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hydratron.errors import ConfigError, Problem
 
@@ -34,9 +34,21 @@ def refuse_sections(overrides: Sequence[str]) -> None:
         raise ConfigError(problems)
 
 
+def refuse_backends(backends: Iterable[str]) -> None:
+    """Raise ConfigError for what a plan knows nothing of: what DTensor sends, nobody wrote down."""
+    if "dtensor" in backends:
+        expected = "what it sends is not planned; explicit"
+        raise ConfigError([Problem("parallel.backend", "dtensor", expected)])
+
+
 def plan_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides of `hydratron plan` as those of a training.  Twice is the same as once."""
+    """The overrides of `hydratron plan` as those of a training.  Twice is the same as once.
+
+    Raises ConfigError for a backend that is not planned, before what else it does not go with.
+    """
     spelled = [_spelled_out(override) for override in overrides]
+    values = (override.lstrip("+").partition("=") for override in spelled)
+    refuse_backends(value for key, _, value in values if key == "parallel.backend")
     typed = {override.partition("=")[0].lstrip("+") for override in spelled}
     chosen = [f"{group}={name}" for group, name in DEFAULTS.items() if group not in typed]
     return [*chosen, *spelled]

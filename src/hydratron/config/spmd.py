@@ -19,6 +19,10 @@ KEYS = (
 
 def spmd_problems(config: Config) -> Iterator[Problem]:
     """One problem for each option that has no meaning on DTensors, or no rule of torch's."""
+    pp = config.parallel.pipeline_model_parallel_size
+    if config.parallel.backend == "dtensor" and pp > 1:
+        expected = "parallel.backend=dtensor has no pipelines; 1, or parallel.backend=explicit"
+        yield Problem("parallel.pipeline_model_parallel_size", pp, expected)
     if not config.parallel.spmd:
         return
     if config.trainer.compile:
@@ -32,7 +36,3 @@ def spmd_problems(config: Config) -> Iterator[Problem]:
     if config.model.recompute != "none":
         expected = "parallel.backend=dtensor computes nothing twice; none"
         yield Problem("model.recompute", config.model.recompute, expected)
-    pp = config.parallel.pipeline_model_parallel_size
-    if pp > 1:
-        expected = "parallel.backend=dtensor has no pipelines; 1"
-        yield Problem("parallel.pipeline_model_parallel_size", pp, expected)

@@ -60,6 +60,11 @@ def test_the_defaults_are_valid() -> None:
             "(remainder 2), as parallel.sequence_parallel needs; nearest valid: 124, 128",
         ),
         (
+            {"parallel__backend": "dtensor", "parallel__pipeline_model_parallel_size": 2},
+            "parallel.pipeline_model_parallel_size=2: parallel.backend=dtensor has no pipelines; "
+            "1, or parallel.backend=explicit",
+        ),
+        (
             {"parallel__backend": "dtensor", "parallel__tensor_model_parallel_size": 2},
             "model.attention=sdpa: torch cannot split the fused kernel of CPUs for "
             "parallel.backend=dtensor; manual",
