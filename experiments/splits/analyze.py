@@ -16,7 +16,7 @@ from hydratron.reporting.verdict import Claim, Verdict, below_bound, direction
 from hydratron.reproduce.figure import Analysis
 from hydratron.reproduce.measured import COUNTS
 
-from .figures import four_figure, main_figure, plan_figure, time_figure
+from .figures import WAYS, four_figure, main_figure, plan_figure, time_figure
 
 MIB, GIB = 2**20, 2**30
 ONES = ("plain_2", "ours")
@@ -42,7 +42,7 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
 
 
 PLANNED = (
-    "Planned, not run: two steps of one rank of each stage without data.  Memory is of the stage "
+    "Planned, not run: a step of one rank of each stage without data.  Memory is of the stage "
     "that holds the most; idle is (p - 1) / (m + p - 1) of the micro-batches' time."
 )
 
@@ -231,20 +231,20 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     ]
 
 
-PEAKS = ("weights", "masters", "gradients", "optimizer", "activations", "temporary")
+PEAK, WHOLE_PEAK = "plan/peak_", "plan/peak_bytes"
 
 
 def _plans(frame: pd.DataFrame) -> pd.DataFrame:
     idle = frame.get("plan/idle_share", math.nan)
-    ways = {"sequence": "parallel.sequence_parallel", "zero": "parallel.distributed_optimizer"}
     size = frame["trainer.micro_batch_size"].astype(int)
     table = pd.DataFrame({"degree": frame["parallel"], "micro-batch": size})
-    for way, key in ways.items():
+    for way, key in WAYS.items():
         # A column of curves.csv is text where it is empty in some rows.
         table[way] = frame[key].astype(str) == "True" if key in frame else False
     table["seconds"] = frame["plan/seconds"]
     table["tensor share"], table["idle"] = frame["plan/tensor_share"], idle
-    for kind in PEAKS:
-        table[f"{kind} GiB"] = frame[f"plan/peak_{kind}"] / GIB
-    table["peak GiB"] = frame["plan/peak_bytes"] / GIB
-    return table.sort_values(["micro-batch", "sequence", "zero"], kind="stable", ignore_index=True)
+    peaks = [name for name in frame if name.startswith(PEAK) and name != WHOLE_PEAK]
+    for name in peaks:
+        table[f"{name.removeprefix(PEAK)} GiB"] = frame[name] / GIB
+    table["peak GiB"] = frame[WHOLE_PEAK] / GIB
+    return table.sort_values(["micro-batch", *WAYS], kind="stable", ignore_index=True)

@@ -89,7 +89,8 @@ def _time_line(frame: pd.DataFrame, name: str) -> TimeLine | None:
     return TimeLine(DRAWN[name], "ms", [f"rank {rank}" for rank in ranks], kinds, length)
 
 
-WAYS = ("sequence", "zero")
+# Columns of a plan's table, and the settings that they are.
+WAYS = {"sequence": "parallel.sequence_parallel", "zero": "parallel.distributed_optimizer"}
 
 
 def plan_figure(table: pd.DataFrame) -> Figure:

@@ -37,7 +37,7 @@ Groups and their choices (* is the default):
 PLAN_INTRO = """\
 usage: hydratron plan [-m] [FLAG]... [GROUP=CHOICE | KEY=VALUE]...
 
-Runs two training steps of rank 0 of a job on tensors without data, in a world of any size, and says
+Runs a training step of rank 0 of a job on tensors without data, in a world of any size, and says
 what they send, compute and hold, which GPUs have room for it, and how long a step takes on a
 cluster. Needs no GPU and no data. Writes plan.json into the job's folder; the same command into the
 same folder (hydra.sweep.dir=...) skips finished plans.

@@ -1,4 +1,4 @@
-"""One rank's two training steps on tensors without data, in a world of any size."""
+"""One rank's training step on tensors without data, in a world of any size."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ def dry_run(
     half: bool = False,
     stage: int = 0,
 ) -> Recorded:
-    """The second of two steps, at a depth and a number of micro-batches that may be smaller.
+    """A step after the first, at a depth and a number of micro-batches that may be smaller.
 
     It is the first rank's of a `stage`; `num_layers` are those of all stages.  Without any
-    micro-batch it is the update alone, whose gradients are there all the same.
+    micro-batch it is the update alone.
     """
     config = replace(config, model=replace(config.model, num_layers=num_layers))
     parallel, model = config.parallel, config.model
@@ -94,7 +94,7 @@ def dry_run(
 
 
 def record(build: Callable[[], PlannedRank], micro_batches: int) -> Recorded:
-    """Two steps of what `build` makes, real or not, and what the second of them did."""
+    """What a step of that which `build` makes, real or not, does after an update before it."""
     modules, memory = ModuleNames(), MemoryTrace()
     categories: dict[int, str] = {}
     with Recorder(modules, memory) as recorder:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from hydratron.config.cost import BERT_VOCABULARY, GPT2_VOCABULARY
+from hydratron.config.planning import refuse_backends
 from hydratron.config.schema import Config
 from hydratron.errors import HydratronError
 from hydratron.planner.closed_form import step_flops
@@ -102,13 +103,13 @@ def planned_config(config: Config) -> tuple[Config, int]:
 
 
 def plan_job(config: Config) -> JobPlan:
-    """Run two steps of one rank of each stage without data, in full or at two depths.
+    """Run a step of one rank of each stage without data, in full or at two depths.
 
-    Without a pipeline that is rank 0 alone.  Sends nothing.  Raises HydratronError for what DTensor
+    Without a pipeline that is rank 0 alone.  Sends nothing.  Raises ConfigError for what DTensor
     would send, which nobody wrote down.
     """
     if config.parallel.spmd:
-        raise HydratronError("parallel.backend=dtensor: what it sends is not planned; explicit is")
+        refuse_backends([config.parallel.backend])
     config, vocab_size = planned_config(config)
     if config.parallel.pipeline_model_parallel_size > 1:
         return _plan_stages(config, vocab_size)
