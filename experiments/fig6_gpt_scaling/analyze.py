@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -26,6 +27,7 @@ from hydratron.reproduce.figure import Analysis, Figure, Line, Panel
 from hydratron.reproduce.results import effect_text
 
 LOSS = "val/loss"
+BAND = "mean of the seeds, band from the lowest to the highest"
 Finals = dict[int, dict[str, float]]
 
 
@@ -41,7 +43,13 @@ def analyze(frame: pd.DataFrame, criteria: dict[str, Any]) -> Analysis:
         *_exponent(criteria, law, len(finals)),
     ]
     figure = _figure(frame, models, blocks, finals, law)
-    return Analysis(figure, _table(frame, models, blocks, finals), verdicts, diverged_notes(frame))
+    return Analysis(
+        figure,
+        _table(frame, models, blocks, finals),
+        verdicts,
+        diverged_notes(frame),
+        {"compute": _by_compute(frame, models)},
+    )
 
 
 def _finals(frame: pd.DataFrame) -> Finals:
@@ -158,16 +166,11 @@ def _figure(
     finals: Finals,
     law: PowerLaw | None,
 ) -> Figure:
-    curves = []
     colours = on_white(models)
-    for colour, model in zip(colours, models, strict=True):
-        rows = frame[(frame["model"] == model) & (frame["status"] == "completed")]
-        by_tokens = rows.dropna(subset=[LOSS]).groupby("tokens")[LOSS]
-        # The first validation, before any training, would take most of the axis.
-        shown = [(float(t), v) for t, v in by_tokens if t > 0]
-        low, high = [float(v.min()) for _, v in shown], [float(v.max()) for _, v in shown]
-        mean = [float(v.mean()) for _, v in shown]
-        curves.append(Line(model, [t for t, _ in shown], mean, colour, band=(low, high)))
+    curves = [
+        _curve(frame, model, colour, lambda tokens: tokens)
+        for colour, model in zip(colours, models, strict=True)
+    ]
     points = []
     for colour, model in zip(colours, models, strict=True):
         losses = [found[model] for found in finals.values() if model in found]
@@ -177,11 +180,33 @@ def _figure(
         sizes = [ends[0] * (ends[1] / ends[0]) ** (i / 24) for i in range(25)]
         label = f"a N^-{law.exponent:.3f}" + (" + c" if law.floor else "")
         points.append(Line(label, sizes, [law(size) for size in sizes], 4, dashed=True))
-    left = "mean of the seeds, band from the lowest to the highest"
     return Figure(
         "Validation loss of GPT sizes at equal tokens",
         [
-            Panel(left, "tokens", "validation loss, nats", curves, perplexity=True, width=5),
+            Panel(BAND, "tokens", "validation loss, nats", curves, perplexity=True, width=5),
             Panel("at the end", "block weights", "validation loss, nats", points, True, width=3),
         ],
     )
+
+
+def _by_compute(frame: pd.DataFrame, models: list[str]) -> Figure:
+    """The same curves by what they cost: a small model that trains for longer is a rival too."""
+    lines = []
+    for colour, model in zip(on_white(models), models, strict=True):
+        # The word embeddings count, since they are the logits' weights as well.
+        weights = int(frame.loc[frame["model"] == model, "parameters"].iloc[0])
+        lines.append(_curve(frame, model, colour, lambda tokens, n=weights: 6e-12 * n * tokens))
+    label = "TFLOP of training: 6 x parameters x tokens"
+    panel = Panel(BAND, label, "validation loss, nats", lines, x_log=True, perplexity=True)
+    return Figure("Validation loss of GPT sizes at equal compute", [panel])
+
+
+def _curve(frame: pd.DataFrame, model: str, colour: str, along: Callable[[float], float]) -> Line:
+    """Mean loss of the completed runs, placed by `along(tokens)`, with their band."""
+    rows = frame[(frame["model"] == model) & (frame["status"] == "completed")]
+    by_tokens = rows.dropna(subset=[LOSS]).groupby("tokens")[LOSS]
+    # The first validation, before any training, would take most of the axis.
+    shown = [(float(t), v) for t, v in by_tokens if t > 0]
+    low, high = [float(v.min()) for _, v in shown], [float(v.max()) for _, v in shown]
+    mean = [float(v.mean()) for _, v in shown]
+    return Line(model, [along(t) for t, _ in shown], mean, colour, band=(low, high))

@@ -34,8 +34,9 @@ def sizes(
             status = "diverged" if (model, seed) == diverged else "completed"
             run = f"{model}-s{seed}"
             identity = who(
-                FIG6, run=run, model=model, seed=seed, status=status, blocks=BLOCKS[model]
-            )
+                FIG6, run=run, model=model, seed=seed, status=status,
+                blocks=BLOCKS[model], parameters=2 * BLOCKS[model],
+            )  # fmt: skip
             for tokens in TOKENS:
                 value = 7 + (loss - 7) * tokens / TOKENS[-1]
                 position = {"step": tokens // 100, "tokens": tokens, "val/loss": value}
@@ -73,6 +74,19 @@ def test_an_order_that_was_planted() -> None:
         [sum(losses) / 3 for losses in finals.values()]
     )
     assert analysis.notes == []
+
+
+def test_the_same_curves_by_what_they_cost() -> None:
+    analysis = sizes(law())
+    by_tokens, by_compute = (
+        figure.panels[0] for figure in (analysis.figure, analysis.more["compute"])
+    )
+    assert isinstance(by_tokens, Panel)
+    assert isinstance(by_compute, Panel)
+    for n, tokens, cost in zip(BLOCKS.values(), by_tokens.lines, by_compute.lines, strict=True):
+        assert tokens.x == list(map(float, TOKENS[1:]))
+        assert cost.x == pytest.approx([6 * 2 * n * t / 1e12 for t in TOKENS[1:]])
+        assert cost.y == tokens.y
 
 
 def test_a_reversed_order() -> None:
