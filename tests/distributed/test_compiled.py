@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 
 import pytest
@@ -14,7 +15,7 @@ from tests.helpers.ranks import run_ranks
 from tests.helpers.tiny import tiny_batch, tiny_gpt
 
 
-def largest_difference(rank: int, world_size: int, in_sequence: bool) -> float:
+def largest_difference(rank: int, world_size: int, in_sequence: bool, backend: str) -> float:
     """Of any gradient of this rank's, by compiled layers or not, through shared memory."""
     warnings.simplefilter("ignore")
     mesh = build_mesh({"data": 1, "tensor": world_size}, "cpu", share_within=30.0)
@@ -22,7 +23,7 @@ def largest_difference(rank: int, world_size: int, in_sequence: bool) -> float:
     for compiled in (False, True):
         network = tiny_gpt(mesh.tensor, region=region_of(mesh.tensor, in_sequence))
         if compiled:
-            compile_layers(network, "eager")
+            compile_layers(network, backend)
         network.loss(*tiny_batch()).backward()
         found.append({name: p.grad for name, p in network.named_parameters()})
     eager, by_compiler = found
@@ -30,5 +31,8 @@ def largest_difference(rank: int, world_size: int, in_sequence: bool) -> float:
 
 
 @pytest.mark.parametrize("in_sequence", [False, True])
-def test_their_gradients_are_those_of_eager_ones(in_sequence: bool) -> None:
-    assert max(run_ranks(largest_difference, 2, in_sequence, timeout=120)) < 1e-5
+@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.whole)])
+def test_their_gradients_are_those_of_eager_ones(in_sequence: bool, backend: str) -> None:
+    if backend == "inductor" and shutil.which("g++") is None:
+        pytest.skip("needs a C++ compiler")
+    assert max(run_ranks(largest_difference, 2, in_sequence, backend, timeout=300)) < 1e-5
