@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -44,14 +45,10 @@ def main() -> None:
 
 
 def _measures(folder: Path, jobs: int) -> dict[str, Callable[[], float]]:
-    found: dict[str, Callable[[], float]] = {
-        "help": lambda: _whole(folder, [*COMMAND, "--help"]),
-    }
+    found: dict[str, Callable[[], float]] = {"help": partial(_whole, folder, [*COMMAND, "--help"])}
     for what, logger in LOGGERS.items():
-        found[f"first step of a job{what}"] = lambda more=logger: _first_step(folder, more)
-        found[f"a job of a sweep{what}"] = lambda more=logger: (
-            (_sweep(folder, more, jobs + 1) - _sweep(folder, more, 1)) / jobs
-        )
+        found[f"first step of a job{what}"] = partial(_first_step, folder, logger)
+        found[f"a job of a sweep{what}"] = partial(_each, folder, logger, jobs)
     return found
 
 
@@ -76,6 +73,11 @@ def _first_step(folder: Path, logger: list[str]) -> float:
                 raise SystemExit(f"ended without a first step: {' '.join(command)}")
             time.sleep(0.005)
         return time.perf_counter() - begin
+
+
+def _each(folder: Path, logger: list[str], jobs: int) -> float:
+    """What `jobs` more of them take, for each."""
+    return (_sweep(folder, logger, jobs + 1) - _sweep(folder, logger, 1)) / jobs
 
 
 def _sweep(folder: Path, logger: list[str], jobs: int) -> float:

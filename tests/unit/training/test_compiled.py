@@ -13,7 +13,7 @@ from torch import Tensor
 from hydratron.config.load import from_dict
 from hydratron.errors import ConfigError
 from hydratron.launch.compiler import check
-from hydratron.models.language import LanguageModel
+from hydratron.models.gpt import GPTModel
 from hydratron.training.compiled import compile_layers
 from hydratron.training.precision import autocast
 from tests.helpers.tiny import tiny_batch, tiny_gpt
@@ -21,7 +21,7 @@ from tests.helpers.tiny import tiny_batch, tiny_gpt
 BACKENDS = ["eager", pytest.param("inductor", marks=pytest.mark.whole)]
 
 
-def gradients(network: LanguageModel, precision: str) -> dict[str, Tensor]:
+def gradients(network: GPTModel, precision: str) -> dict[str, Tensor]:
     with autocast(precision, "cpu")():
         loss = network.loss(*tiny_batch())
     loss.backward()
