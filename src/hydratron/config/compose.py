@@ -6,11 +6,12 @@ processes of its launchers, which import it when they receive a job, know them t
 
 from __future__ import annotations
 
-import copy
 import itertools
+import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -57,7 +58,8 @@ class Composer:
     """Composes jobs.  Those that choose the same files share one run of Hydra's composition."""
 
     def __init__(self) -> None:
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+        # Pickled: a copy from it takes a third of the time of a deep copy.
+        self._composed: dict[tuple[str, ...], bytes] = {}
 
     def compose(self, overrides: Sequence[Override]) -> DictConfig:
         """The composition of one job, Hydra's own node included.  Raises HydratronError."""
@@ -75,8 +77,8 @@ class Composer:
                 raise HydratronError(f"{typed}: {expected}") from None
             except (HydraException, OmegaConfBaseException) as error:
                 raise explained(error) from None
-            self._composed[files] = whole
-        composed = copy.deepcopy(self._composed[files])
+            self._composed[files] = pickle.dumps(whole)
+        composed: DictConfig = pickle.loads(self._composed[files])
         for override in leaves:
             OmegaConf.update(composed, override.key_or_group, override.value())
         with open_dict(composed):
@@ -95,14 +97,11 @@ def config_of(composed: DictConfig, overrides: Sequence[str], searchpath: Sequen
 
 def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[str]) -> Config:
     """The same as it is written, where null stands for a rule; the `hydra` node is left out."""
-    names = [str(name) for name in composed if name != "hydra"]
-    masked = OmegaConf.masked_copy(composed, names)
     try:
-        content = OmegaConf.to_container(masked, resolve=True)
+        content = {str(name): _plain(composed[name]) for name in composed if name != "hydra"}
     except OmegaConfBaseException as error:
         raise explained(error) from None
-    assert isinstance(content, dict)
-    config = at_home(from_dict({str(key): value for key, value in content.items()}))
+    config = at_home(from_dict(content))
     resumed = config.resume is not None and config_file(Path(config.resume)).exists()
     if not resumed and config.init_from is None and not is_labelled(config):
         return config
@@ -120,6 +119,10 @@ def stated(composed: DictConfig, overrides: Sequence[str], searchpath: Sequence[
         config = adopt(config, named) if config.init_from is not None else config
     refuse_steps(config, keys)
     return config
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 def label_of(composed: DictConfig, config: Config, keys: Sequence[str] = ()) -> Label:

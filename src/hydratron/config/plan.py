@@ -12,7 +12,7 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from hydratron.config import folders
@@ -27,6 +27,7 @@ from hydratron.config.compose import (
     stated,
 )
 from hydratron.config.keys import options
+from hydratron.config.naming import Label
 from hydratron.config.schema import Config
 from hydratron.config.sweeps import Sweep
 from hydratron.config.validate import problems
@@ -37,10 +38,14 @@ SWEEPER, LAUNCHER, BASIC = "hydra/sweeper", "hydra/launcher", "basic"
 
 @dataclass(frozen=True)
 class Naming:
-    """The pattern of the jobs' folders, where Hydra looks for it, and what the sweep varies."""
+    """The pattern of the jobs' folders, where Hydra looks for it, and what the sweep varies.
+
+    `job` is the part of the pattern that stands for the job's label.
+    """
 
     where: str
     pattern: str
+    job: str
     keys: tuple[str, ...]
 
     @classmethod
@@ -50,11 +55,14 @@ class Naming:
         raw = OmegaConf.to_container(OmegaConf.select(base, section), resolve=False)
         assert isinstance(raw, dict)
         named = "".join(["${hydratron_job:", ",".join(keys), "}"])
-        return cls(where, str(raw[name]).replace("${hydratron_job:}", named), keys)
+        return cls(where, str(raw[name]).replace("${hydratron_job:}", named), named, keys)
 
-    def name(self, composed: DictConfig) -> str:
+    def name(self, composed: DictConfig, label: Label) -> str:
         """Of one job; raises HydratronError for a pattern that cannot be read."""
+        known = str(label).replace("${", r"\${")
         try:
+            with read_write(composed.hydra):
+                OmegaConf.update(composed, self.where, self.pattern.replace(self.job, known))
             return str(OmegaConf.select(composed, self.where))
         except OmegaConfBaseException as error:
             raise explained(error) from None
@@ -218,12 +226,11 @@ def _plan_jobs(
 def _plan_job(number: int, composed: DictConfig, naming: Naming) -> PlannedJob:
     with open_dict(composed):
         composed.hydra.job.num, composed.hydra.job.id = number, str(number)
-        OmegaConf.update(composed, naming.where, naming.pattern)
     HydraConfig.instance().set_config(composed)
     asked = [str(line) for line in composed.hydra.overrides.task]
     config = config_of(composed, asked, composed.hydra.searchpath)
     label = label_of(composed, config, naming.keys)
-    return PlannedJob(config, asked, naming.name(composed), label)
+    return PlannedJob(config, asked, naming.name(composed, label), label)
 
 
 def defaults() -> Config:
