@@ -112,6 +112,11 @@ def init_problems(config: Config) -> Iterator[Problem]:
     if model is None:
         yield Problem("init_from", config.init_from, EXPECTED)
         return
+    needed = config.learning.architecture
+    if model.architecture != needed:
+        expected = f"is of {model.architecture}; task={config.task} learns with "
+        yield Problem("init_from", config.init_from, f"{expected}model.architecture={needed}")
+        return
     source = Config(model=model)
     for key in BOUND:
         there, here = _meant(source, key), _meant(config, key)

@@ -31,9 +31,9 @@ def brought(composed: Config, named: Collection[str]) -> Config:
 
 
 def refuse_steps(config: Config, typed: Collection[str]) -> None:
-    """Raise ConfigError where steps are typed that epochs, which are not, would set."""
+    """Raise ConfigError where steps are typed that epochs would set."""
     steps, epochs = "trainer.max_steps", config.trainer.max_epochs
-    if epochs is not None and steps in typed and "trainer.max_epochs" not in typed:
+    if epochs is not None and steps in typed:
         expected = f"trainer.max_epochs={epochs} sets it; add trainer.max_epochs=null"
         raise ConfigError([Problem(steps, config.trainer.max_steps, expected)])
 

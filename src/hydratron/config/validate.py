@@ -87,7 +87,8 @@ def _name(config: Config) -> Iterator[Problem]:
 
 def _task(config: Config) -> Iterator[Problem]:
     needed = config.learning.architecture
-    if needed != config.model.architecture:
+    # What is wrong with weights is theirs to tell.
+    if config.init_from is None and needed != config.model.architecture:
         expected = f"learns with model.architecture={needed}, not {config.model.architecture}"
         yield Problem("task", config.task, expected)
 

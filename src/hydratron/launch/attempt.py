@@ -18,7 +18,7 @@ from hydratron.launch import failure
 from hydratron.launch.history import last_row
 from hydratron.launch.ownership import owned
 from hydratron.launch.progress import say
-from hydratron.launch.provenance import provenance
+from hydratron.launch.provenance import data_hash, provenance
 from hydratron.launch.supervision import agent_log, rank_log, remove_logs
 
 ADVICE = "choose another hydra.run.dir or hydra.sweep.dir"
@@ -46,11 +46,19 @@ def attempt(
         with owned(job, config.launch.node_rank == 0):
             result = finished(config, job.path, verb)
             if result is not None:
-                say(f"{label}{job.name} {result['status']} before, skipped")
+                say(f"{label}{job.name} {result['status']} before, skipped{_stale(config, job)}")
                 return result, False
             return _attempt(job, config.launch.node_rank == 0, work), True
     except (JobError, OSError) as error:
         return _told(error), True
+
+
+def _stale(config: Config, job: JobFolder) -> str:
+    """What is to be said of a job whose text is no longer what it was trained on."""
+    then, now = (read_json(job.provenance) or {}).get("data_sha256"), data_hash(config)
+    if now is None or then in (None, now):
+        return ""
+    return f"; its data are others now: what follows is of those before ({ADVICE})"
 
 
 def _attempt(job: JobFolder, first: bool, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

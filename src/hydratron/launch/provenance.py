@@ -36,7 +36,7 @@ def provenance(
         "overrides": list(overrides),
         "seed": config.seed,
         "parent": os.path.relpath(start, folder) if start and parent else None,
-        "data_sha256": _data_hash(config.data.prepared),
+        "data_sha256": data_hash(config),
         **code(),
         **machine(),
     }
@@ -89,8 +89,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _data_hash(prepared: str | None) -> str | None:
-    """Of the file that says which tokens these are; null when the folder is not there."""
+def data_hash(config: Config) -> str | None:
+    """Of the file that says which tokens a job has; null when the folder is not there."""
+    prepared = config.data.prepared
     files = [Path(prepared or "") / name for name in (MANIFEST, SELECTION)]
     return next((file_sha256(file) for file in files if prepared and file.is_file()), None)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from hydratron.reporting.differences import PARALLEL, groups
 from hydratron.reporting.formats import gap, rate
-from hydratron.reporting.levels import final_loss, missing, without
-from hydratron.reporting.metrics import RANKED
+from hydratron.reporting.levels import final, missing, without
+from hydratron.reporting.metrics import RANKED, ROWS
 from hydratron.reporting.orders import model_labels
 from hydratron.reporting.records import Run
 
@@ -65,7 +65,7 @@ def agreements(runs: Sequence[Run]) -> list[Agreement]:
 
 
 def _agreement(model: str, members: Sequence[Sequence[Run]]) -> Agreement:
-    ended = [[run for run in group if final_loss(run) is not None] for group in members]
+    ended = [[run for run in group if final(run, ROWS[RANKED]) is not None] for group in members]
     pairs = [
         (a, b) for group in ended for a, b in combinations(group, 2) if a.parallel != b.parallel
     ]
@@ -77,12 +77,12 @@ def _agreement(model: str, members: Sequence[Sequence[Run]]) -> Agreement:
         validation=_largest(d for a, b in pairs if (d := _gap(a, b, RANKED)) is not None),
         training=_largest(d for a, b in pairs if (d := _gap(a, b, "train/loss")) is not None),
         dropout=float(members[0][0].settings.get("model.dropout") or 0.0),
-        missing=missing([run for group in members for run in group]),
+        missing=missing([run for group in members for run in group], ROWS[RANKED]),
     )
 
 
 def _final(run: Run) -> float:
-    found = final_loss(run)
+    found = final(run, ROWS[RANKED])
     return math.nan if found is None else found
 
 

@@ -1,4 +1,4 @@
-"""What each swept option did to the final validation loss: its levels, compared seed by seed."""
+"""What each swept option did to how runs ended: its levels, compared seed by seed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hydratron.reporting.differences import SEED, contexts, groups
 from hydratron.reporting.estimate import Estimate
 from hydratron.reporting.factors import TUNED, Factor, factors
-from hydratron.reporting.formats import loss
 from hydratron.reporting.levels import Level, best_levels, difference, missing, without
-from hydratron.reporting.metrics import RANKED
+from hydratron.reporting.metrics import Metric
+from hydratron.reporting.ranking import ranked_by
 from hydratron.reporting.records import Run
 
 OTHER_TEXT = ("data.", "tokenizer.")
@@ -18,7 +18,7 @@ OTHER_TEXT = ("data.", "tokenizer.")
 
 @dataclass(frozen=True)
 class Comparison:
-    """The levels of one option, the lowest loss first, where all other options are equal.
+    """The levels of one option, the best first, where all other options are equal.
 
     `tuned` names the rates that each level has of its own (`best lr`), `context` the place in the
     sweep; `caveat` is what else one has to know.
@@ -35,9 +35,9 @@ class Comparison:
 
     @property
     def differences(self) -> list[Estimate]:
-        """Each other level minus the lowest, by their common seeds."""
+        """By how much each other level is worse than the best, by their common seeds."""
         best, *others = self.levels
-        return [level.minus(best) for level in others]
+        return [level.behind(best) for level in others]
 
     def sentence(self) -> str:
         """The answer, then the differences with their 95 % intervals."""
@@ -48,15 +48,17 @@ class Comparison:
         if not found:
             return f"{head}: not compared{without(self.missing)}"
         level, _ = found[0]
+        low = best.by.lower_is_better
         close = [str(level) for level, d in found if not (d.interval or (d.value,))[0] > 0]
         if close:
             answer = f"{best} is not told apart from {' and '.join(close)}"
         elif len(found) > 1:
-            answer = f"{best} ends lowest, at {loss(best.mean)}"
+            answer = f"{best} ends {'lowest' if low else 'highest'}, at {best.shown}"
         else:
-            answer = f"{best} ends lower than {level}"
-        gaps = ", ".join(f"{level.label} - {best.label} {difference(d)}" for level, d in found)
-        line = f"{head}: {answer}: {RANKED} {gaps}, {_seeds([d.n for _, d in found])}"
+            answer = f"{best} ends {'lower' if low else 'higher'} than {level}"
+        pairs = [((level, best) if low else (best, level), d) for level, d in found]
+        gaps = ", ".join(f"{a.label} - {b.label} {difference(d)}" for (a, b), d in pairs)
+        line = f"{head}: {answer}: {best.by.name} {gaps}, {_seeds([d.n for _, d in found])}"
         return line + self.caveat + without(self.missing)
 
 
@@ -66,24 +68,26 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
     First those with each level at its best rate, then those at equal rates, where rates were
     crossed with anything.
     """
-    swept = factors(runs)
+    swept, by = factors(runs), ranked_by(runs)
     tuned = [factor for factor in swept if factor.key in TUNED]
     best: list[Comparison] = []
     equal: list[Comparison] = []
     for factor in swept:
         rates = [other for other in tuned if other is not factor]
-        best += _compared(runs, factor, rates)
+        best += _compared(runs, factor, rates, by)
         if any(comparison.tuned for comparison in best if comparison.option == factor.title):
-            equal += _compared(runs, factor, [])
+            equal += _compared(runs, factor, [], by)
     return [*best, *equal]
 
 
-def _compared(runs: Sequence[Run], factor: Factor, rates: Sequence[Factor]) -> list[Comparison]:
+def _compared(
+    runs: Sequence[Run], factor: Factor, rates: Sequence[Factor], by: Metric
+) -> list[Comparison]:
     ignored = SEED.union(factor.keys, *(rate.keys for rate in rates))
     labels = factor.labels(runs)
     found = [g for g in groups(runs, ignored) if len({factor.level(run) for run in g}) > 1]
     return [
-        _comparison(group, context, factor, labels, rates)
+        _comparison(group, context, factor, labels, rates, by)
         for group, context in zip(found, contexts(found, ignored), strict=True)
     ]
 
@@ -94,17 +98,18 @@ def _comparison(
     factor: Factor,
     labels: dict[str, str],
     rates: Sequence[Factor],
+    by: Metric,
 ) -> Comparison:
     crossed = crossed_rates(group, rates)
     named, settings = [labels[factor.level(run)] for run in group], rate_texts(group, crossed)
-    levels = best_levels(group, named, settings)
+    levels = best_levels(group, named, settings, by)
     other_text = factor.key.startswith(OTHER_TEXT)
     return Comparison(
         factor.title,
         tuple(levels),
         context,
         at_rates(crossed, named, settings),
-        missing(group),
+        missing(group, by),
         "; their validation text or tokens differ too" if other_text else "",
     )
 

@@ -8,68 +8,81 @@ from dataclasses import dataclass, replace
 
 from hydratron.reporting.estimate import Estimate, estimate
 from hydratron.reporting.formats import signed
-from hydratron.reporting.metrics import RANKED, rank
+from hydratron.reporting.metrics import RANKED, ROWS, Metric
+from hydratron.reporting.ranking import rank
 from hydratron.reporting.records import Run
 from hydratron.reporting.verdict import paired
 
 
 @dataclass(frozen=True)
 class Level:
-    """One value of an option, and its final validation losses by seed.
+    """One value of an option, and its final values of the metric `by`, by seed.
 
     `at` is the one of the crossed rates that these are of, empty where nothing was crossed.
     """
 
     label: str
     at: str
-    losses: Mapping[int, float]
+    finals: Mapping[int, float]
+    by: Metric = ROWS[RANKED]
 
     @property
     def mean(self) -> float:
-        return estimate([*self.losses.values()]).value
+        return estimate([*self.finals.values()]).value
+
+    @property
+    def shown(self) -> str:
+        return self.by.format.text(self.mean)
 
     def over(self, seeds: Sequence[int]) -> Level:
-        """The same with the losses of these seeds alone."""
-        return replace(self, losses={seed: self.losses[seed] for seed in seeds})
+        """The same with the values of these seeds alone."""
+        return replace(self, finals={seed: self.finals[seed] for seed in seeds})
 
     def minus(self, other: Level) -> Estimate:
         """The mean difference, paired by seed."""
-        return estimate([*paired(self.losses, other.losses).values()])
+        return estimate([*paired(self.finals, other.finals).values()])
+
+    def behind(self, best: Level) -> Estimate:
+        """By how much it is worse, paired by seed."""
+        return self.minus(best) if self.by.lower_is_better else best.minus(self)
 
     def __str__(self) -> str:
         return f"{self.label} ({self.at})" if self.at else self.label
 
 
-def best_levels(runs: Sequence[Run], labels: Sequence[str], settings: Sequence[str]) -> list[Level]:
-    """One level for each distinct label of the runs, the lowest mean loss first.
+def best_levels(
+    runs: Sequence[Run], labels: Sequence[str], settings: Sequence[str], by: Metric
+) -> list[Level]:
+    """One level for each distinct label of the runs, the best mean first.
 
-    `settings` says the rates of each run: a level has the losses of the setting with which most
-    of its seeds ended, and of several such the lowest mean.  A level without any loss comes last.
+    `settings` says the rates of each run: a level has the values of the setting with which most
+    of its seeds ended, and of several such the best mean.  A level without any comes last.
     """
     cells: dict[tuple[str, str], dict[int, float]] = {}
     for run, label, setting in zip(runs, labels, settings, strict=True):
-        losses = cells.setdefault((label, setting), {})
-        if (loss := final_loss(run)) is not None:
-            losses[run.seed or 0] = loss
+        finals = cells.setdefault((label, setting), {})
+        if (value := final(run, by)) is not None:
+            finals[run.seed or 0] = value
     found: dict[str, list[Level]] = {}
-    for (label, setting), losses in cells.items():
-        found.setdefault(label, []).append(Level(label, setting, losses))
-    best = [min(cell, key=lambda c: (-len(c.losses), rank(c.mean))) for cell in found.values()]
-    return sorted(best, key=lambda level: rank(level.mean))
+    for (label, setting), finals in cells.items():
+        found.setdefault(label, []).append(Level(label, setting, finals, by))
+    best = [min(cell, key=lambda c: (-len(c.finals), rank(c.mean, by))) for cell in found.values()]
+    return sorted(best, key=lambda level: rank(level.mean, by))
 
 
-def final_loss(run: Run) -> float | None:
-    """The validation loss of a completed run; None for any other and for one without."""
-    value = run.final(RANKED) if run.status == "completed" else None
+def final(run: Run, by: Metric) -> float | None:
+    """The value of a completed run; None for any other and for one without."""
+    value = run.final(by.name) if run.status == "completed" else None
     return value if value is not None and math.isfinite(value) else None
 
 
-def missing(runs: Sequence[Run]) -> tuple[str, ...]:
-    """A word on each run without a final loss."""
+def missing(runs: Sequence[Run], by: Metric) -> tuple[str, ...]:
+    """A word on each run without a final value."""
+    nothing = f"no {by.title.lower()}"
     return tuple(
-        f"{run.name} ({run.status if run.status != 'completed' else 'no validation loss'})"
+        f"{run.name} ({run.status if run.status != 'completed' else nothing})"
         for run in runs
-        if final_loss(run) is None
+        if final(run, by) is None
     )
 
 

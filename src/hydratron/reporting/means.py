@@ -11,7 +11,8 @@ from hydratron.reporting.differences import SEED, short_columns
 from hydratron.reporting.estimate import estimate
 from hydratron.reporting.formats import MISSING, count, loss
 from hydratron.reporting.grid import Cell, Column, Grid
-from hydratron.reporting.metrics import POSITION, RANKED, rank
+from hydratron.reporting.metrics import POSITION, Metric
+from hydratron.reporting.ranking import rank, ranked_by
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import Seeds, interval
 from hydratron.reporting.tables import outcomes
@@ -20,13 +21,14 @@ from hydratron.reporting.tables import outcomes
 def means(
     runs: Sequence[Run], groups: Sequence[Seeds], swatch: Callable[[int], str] = lambda run: ""
 ) -> Grid:
-    """One row per group, the lowest mean validation loss first; none without groups.
+    """One row per group, the best mean first; none without groups.
 
     `swatch` is a sample of the line of a run, by its place in `runs`.
     """
     place = {run.folder: index for index, run in enumerate(runs)}
     target = default_target(runs)
-    ordered = sorted(groups, key=_rank)
+    by = ranked_by(runs)
+    ordered = sorted(groups, key=lambda g: (rank(g.estimate(by.name).value, by), g.label))
     firsts = [group.runs[0] for group in ordered]
     named = short_columns(firsts, SEED) or {"model": [run.model for run in firsts]}
     final = [metric for metric in outcomes(runs) if metric.name not in POSITION]
@@ -38,7 +40,7 @@ def means(
     for index, group in enumerate(ordered):
         cells = [Cell(values[index]) for values in named.values()]
         cells[0] = Cell(cells[0].text, before=swatch(place[group.runs[0].folder]))
-        cells.append(_seeds(group))
+        cells.append(_seeds(group, by))
         for metric in final:
             found = group.estimate(metric.name)
             text = interval(found, metric.format.text)
@@ -56,13 +58,9 @@ def target_column(target: float) -> Column:
     return Column(f"{head} {shown}", number=True, html=html)
 
 
-def _rank(group: Seeds) -> tuple[float, str]:
-    return (rank(group.estimate(RANKED).value), group.label)
-
-
-def _seeds(group: Seeds) -> Cell:
+def _seeds(group: Seeds, by: Metric) -> Cell:
     """How many seeds the means stand for, and of how many where some did not complete."""
-    n = group.estimate(RANKED).n
+    n = group.estimate(by.name).n
     return Cell(str(n) if n == len(group.runs) else f"{n} of {len(group.runs)}", n)
 
 

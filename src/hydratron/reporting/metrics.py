@@ -6,7 +6,6 @@ row that `metric` makes from its name.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from hydratron.reporting.formats import COUNT, DECIMAL, GENERAL, GIB, LOSS, SHAR
 
 POSITION = ("step", "tokens", "seconds")
 RANKED = "val/loss"
-"""What runs are compared by: they are ordered by it, and its chart is the first and largest."""
+"""What runs are compared by, unless their task has a metric of its own (`reporting.ranking`)."""
 TRAINING, PERFORMANCE, OTHER, LAYERS = "Training", "Performance", "Other metrics", "Layers"
 EACH_LAYER, LAYER = "layers/*/", re.compile(r"layers/(\d+)/")
 
@@ -39,7 +38,7 @@ class Metric:
     log: bool = True
     """Whether the logarithmic y applies; a schedule that ends at zero has nothing to show there."""
     first: bool = False
-    """Whether its chart comes before that of RANKED: what a fine-tuning is judged by."""
+    """Whether it comes before RANKED, in charts and tables: what a fine-tuning is judged by."""
     smoothed: bool = False
     """Whether its moving average is drawn, because single values are noise."""
 
@@ -158,10 +157,3 @@ def charts(names: Iterable[str]) -> list[Metric]:
     """Those of `metrics` that have a chart: a task's own, what runs are compared by, the rest."""
     drawn = [row for row in metrics(names) if row.drawn]
     return sorted(drawn, key=lambda row: (not row.first, row.name != RANKED))
-
-
-def rank(value: float | None) -> float:
-    """Sorts values of RANKED from the best on; none and what is not finite last."""
-    if value is None or not math.isfinite(value):
-        return math.inf
-    return value if ROWS[RANKED].lower_is_better else -value

@@ -1,4 +1,4 @@
-"""Whether larger models ended lower: sizes compared at equal other options, seed by seed."""
+"""Whether larger models ended better: sizes compared at equal other options, seed by seed."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from hydratron.config.keys import marked
 from hydratron.reporting.comparisons import at_rates, crossed_rates, rate_texts
 from hydratron.reporting.differences import SEED, contexts, groups
 from hydratron.reporting.factors import TUNED, Factor, factors, size, size_keys
-from hydratron.reporting.formats import count, loss, rate
-from hydratron.reporting.levels import Level, best_levels, difference, final_loss, missing, without
+from hydratron.reporting.formats import count, rate
+from hydratron.reporting.levels import Level, best_levels, difference, final, missing, without
+from hydratron.reporting.metrics import Metric
+from hydratron.reporting.ranking import rank, ranked_by
 from hydratron.reporting.records import Run
 
 
 @dataclass(frozen=True)
 class Size:
-    """A model size and the final validation losses it reached, by seed."""
+    """A model size and what it reached, by seed."""
 
     parameters: int
     level: Level
@@ -26,7 +28,7 @@ class Size:
 
 @dataclass(frozen=True)
 class SizeOrder:
-    """Final validation losses of runs that differ only in the model, the smallest model first.
+    """What runs that differ only in the model reached, the smallest model first.
 
     `tuned` names the rates that each size has of its own (`best lr`).
     """
@@ -38,20 +40,18 @@ class SizeOrder:
 
     @property
     def seeds(self) -> list[int]:
-        """Those of which every size has a loss."""
-        shared = [size.level.losses.keys() for size in self.sizes]
+        """Those of which every size has a value."""
+        shared = [size.level.finals.keys() for size in self.sizes]
         return sorted(set(shared[0]).intersection(*shared)) if shared else []
 
     @property
     def ordered_in(self) -> list[int] | None:
-        """The seeds in which every larger model ended strictly lower; None with nothing to say."""
+        """The seeds in which every larger model ended strictly better; None with nothing to say."""
         pairs = [(a, b) for a, b in combinations(self.sizes, 2) if a.parameters < b.parameters]
         if not pairs or not self.seeds:
             return None
         return [
-            seed
-            for seed in self.seeds
-            if all(a.level.losses[seed] > b.level.losses[seed] for a, b in pairs)
+            seed for seed in self.seeds if all(_better(b.level, a.level, seed) for a, b in pairs)
         ]
 
     @property
@@ -61,8 +61,8 @@ class SizeOrder:
     def sentence(self) -> str:
         # Over the common seeds, so that means and differences say the same.
         levels = [s.level.over(self.seeds) if self.seeds else s.level for s in self.sizes]
-        texts = [f"{level} {loss(level.mean)}" for level in levels]
-        line = texts[0] if texts else "no model has a final validation loss"
+        texts = [f"{level} {level.shown}" for level in levels]
+        line = texts[0] if texts else "no model has a final value"
         for (smaller, larger), text in zip(pairwise(levels), texts[1:], strict=True):
             line += f" {_sign(smaller.mean, larger.mean)} {text}"
         head = f"sizes, {self.context}" if self.context else "sizes"
@@ -72,7 +72,8 @@ class SizeOrder:
     def _verdict(self, levels: Sequence[Level]) -> str:
         if self.ordered_in is None:
             return "not compared"
-        n, told = len(self.seeds), "ordered, the larger the lower" if self.holds else "NOT ordered"
+        end = "lower" if levels[0].by.lower_is_better else "higher"
+        n, told = len(self.seeds), f"ordered, the larger the {end}" if self.holds else "NOT ordered"
         if n == 1:
             return told
         of = f"in each of {n}" if self.holds else f"in {n - len(self.ordered_in)} of {n}"
@@ -95,9 +96,9 @@ def size_orders(runs: Sequence[Run]) -> list[SizeOrder | SharedRate]:
     """One SizeOrder per group of runs that differ in model, seed and rates, then a shared rate."""
     rates = [factor for factor in factors(runs) if factor.key in TUNED]
     ignored = SEED.union(size_keys(runs), marked("per_degree"), *(r.keys for r in rates))
-    found = [group for group in groups(runs, ignored) if len(set(map(size, group))) > 1]
+    found, by = [g for g in groups(runs, ignored) if len(set(map(size, g))) > 1], ranked_by(runs)
     orders: list[SizeOrder | SharedRate] = [
-        _size_order(group, context, rates)
+        _size_order(group, context, rates, by)
         for group, context in zip(found, contexts(found, ignored), strict=True)
     ]
     used = {run.settings.get("optim.lr") for group in found for run in group}
@@ -107,23 +108,23 @@ def size_orders(runs: Sequence[Run]) -> list[SizeOrder | SharedRate]:
     return orders
 
 
-def _size_order(group: Sequence[Run], context: str, rates: Sequence[Factor]) -> SizeOrder:
+def _size_order(
+    group: Sequence[Run], context: str, rates: Sequence[Factor], by: Metric
+) -> SizeOrder:
     crossed = crossed_rates(group, rates)
     labels = model_labels(group)
     settings = rate_texts(group, crossed)
-    levels = best_levels(group, labels, settings)
+    levels = best_levels(group, labels, settings, by)
     ended = [
-        (label, run)
-        for label, run in zip(labels, group, strict=True)
-        if final_loss(run) is not None
+        (label, run) for label, run in zip(labels, group, strict=True) if final(run, by) is not None
     ]
     counted = all(run.parameters is not None for _, run in ended)
     weights = {label: (run.parameters or 0) if counted else run.blocks for label, run in ended}
-    sizes = [Size(weights[level.label], level) for level in levels if level.losses]
+    sizes = [Size(weights[level.label], level) for level in levels if level.finals]
     return SizeOrder(
         context,
-        tuple(sorted(sizes, key=lambda s: (s.parameters, -s.level.mean))),
-        missing(group),
+        tuple(sorted(sizes, key=lambda s: (s.parameters, -rank(s.level.mean, by)))),
+        missing(group, by),
         at_rates(crossed, labels, settings),
     )
 
@@ -137,6 +138,11 @@ def model_labels(runs: Sequence[Run]) -> list[str]:
         else run.model
         for run in runs
     ]
+
+
+def _better(level: Level, than: Level, seed: int) -> bool:
+    one, other = (rank(found.finals[seed], found.by) for found in (level, than))
+    return one < other
 
 
 def _sign(smaller: float, larger: float) -> str:

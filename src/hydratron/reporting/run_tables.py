@@ -15,10 +15,10 @@ from hydratron.reporting.evaluations import evaluation_notes
 from hydratron.reporting.formats import MISSING, count, loss
 from hydratron.reporting.grid import Cell, Column, Grid
 from hydratron.reporting.means import means, target_column
-from hydratron.reporting.metrics import RANKED, rank
+from hydratron.reporting.ranking import best_first, rank, ranked_by
 from hydratron.reporting.records import BROKEN, Run
 from hydratron.reporting.seeds import Seeds
-from hydratron.reporting.tables import by_validation_loss, outcomes, tokens_reached
+from hydratron.reporting.tables import outcomes, tokens_reached
 
 FILTER = (
     '<label class="choice">filter<input class="filter" type="search"'
@@ -67,23 +67,24 @@ def run_section(runs: Sequence[Run], drawn: Legends) -> str:
 
 
 def run_grid(runs: Sequence[Run], drawn: Legends) -> Grid:
-    """One row per run, the lowest validation loss first and in bold.
+    """One row per run, the best first and in bold.
 
     Weights and tokens that all runs share are among the facts of the page and not in a column.
     """
     place = {run.folder: index for index, run in enumerate(runs)}
-    ordered = by_validation_loss(runs)
+    ordered = best_first(runs)
     columns = {Column("run"): [_name(run, swatch(drawn, place[run.folder])) for run in ordered]}
     told = short_columns(ordered)
     columns |= {Column(title): [*map(Cell, texts)] for title, texts in told.items()}
     if "params" not in common(runs):
         params = [Cell(count(run.parameters), run.parameters) for run in ordered]
         columns[Column("params", number=True)] = params
+    by = ranked_by(runs)
     for metric in outcomes(ordered):
         if metric.column not in common(runs):
             values = [run.final(metric.name) for run in ordered]
             cells = [Cell(metric.format.text(value), value) for value in values]
-            if metric.name == RANKED and rank(values[0]) < math.inf:
+            if metric is by and rank(values[0], by) < math.inf:
                 cells[0] = replace(cells[0], kind="best")
             columns[Column(metric.column, number=True)] = cells
     target = default_target(runs)

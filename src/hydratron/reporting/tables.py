@@ -9,21 +9,29 @@ import pandas as pd
 from hydratron.reporting.crossing import default_target, tokens_to_loss
 from hydratron.reporting.differences import varying
 from hydratron.reporting.formats import cell
-from hydratron.reporting.metrics import METRICS, OTHER, RANKED, Metric, by_harness, metrics, rank
+from hydratron.reporting.metrics import (
+    METRICS,
+    OTHER,
+    POSITION,
+    RANKED,
+    Metric,
+    by_harness,
+    metrics,
+)
+from hydratron.reporting.ranking import best_first
 from hydratron.reporting.records import Run
 
 NOT_REACHED = "not reached"
 
 
-def by_validation_loss(runs: Sequence[Run]) -> list[Run]:
-    """The lowest final validation loss first; runs without a finite one last, by name."""
-    return sorted(runs, key=lambda run: (rank(run.final(RANKED)), run.name))
-
-
 def outcomes(runs: Sequence[Run]) -> list[Metric]:
-    """The metrics with a column in tables of runs, as far as any of these has a value of it."""
+    """The metrics with a column in tables of runs, as far as any of these has a value of it.
+
+    Position, a task's own, the losses and the rest.
+    """
     known = [m for m in METRICS if m.column and any(run.final(m.name) is not None for run in runs)]
     scored = dict.fromkeys(key for run in runs for key in sorted(run.evaluated))
+    known.sort(key=lambda row: (row.name not in POSITION, not row.first))
     return [*known, *(row for row in map(by_harness, scored) if row is not None)]
 
 
@@ -34,14 +42,14 @@ def results(runs: Sequence[Run]) -> list[Metric]:
 
 
 def summary(runs: Sequence[Run]) -> pd.DataFrame:
-    """One row per run, ordered by validation loss, values as they were logged.
+    """One row per run, the best first, values as they were logged.
 
     Columns: run, sweep (when there are several), the configuration keys that differ, parameters,
     the final metrics that any run has (those without a row of their own last), `tokens_to_loss`
     (the tokens at which the validation loss first was at `target_loss`, or "not reached"; empty for
     a run without one), `target_loss` (both only where `default_target` knows a target), status.
     """
-    ordered = by_validation_loss(runs)
+    ordered = best_first(runs)
     keys = varying(ordered)
     columns: dict[str, pd.Series] = {"run": pd.Series([run.name for run in ordered])}
     if len({run.sweep for run in ordered}) > 1:

@@ -17,21 +17,22 @@ from hydratron.reporting.evaluations import evaluation_notes
 from hydratron.reporting.findings import SHOWN, findings
 from hydratron.reporting.formats import count
 from hydratron.reporting.means import means
+from hydratron.reporting.ranking import best_first
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import Seeds, seed_groups
 from hydratron.reporting.sparkline import sparklines
-from hydratron.reporting.tables import by_validation_loss, outcomes
+from hydratron.reporting.tables import outcomes
 
 WIDE, PIPED = 90, 1000
 STYLES = {"completed": "green", "failed": "bold red", "diverged": "bold red"}
 
 
 def table(runs: Sequence[Run], width: int, *, sparks: bool = False) -> Table:
-    """One row per run, the lowest validation loss first; closer columns on a narrow terminal.
+    """One row per run, the best first; closer columns on a narrow terminal.
 
     With `sparks` a last column shows the validation losses over tokens, all on one scale.
     """
-    ordered = by_validation_loss(runs)
+    ordered = best_first(runs)
     columns = short_columns(ordered)
     rows = list(zip(*columns.values(), strict=True))
     if len(set(rows)) < len(ordered):

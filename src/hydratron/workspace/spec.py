@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from hydratron.config.keys import carries, marked
 from hydratron.reporting.curves import WINDOWS, logged
 from hydratron.reporting.differences import SEED, varying
-from hydratron.reporting.metrics import RANKED, ROWS, Metric
+from hydratron.reporting.metrics import ROWS, Metric
+from hydratron.reporting.ranking import ranked_by
 from hydratron.reporting.records import Run
 from hydratron.reporting.seeds import seed_groups
 from hydratron.reporting.tables import results
@@ -37,7 +38,7 @@ def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.
     leaves broken ones out). The filter
     takes all runs of the sweeps, jobs that start later too.
     """
-    shown = logged(runs)
+    shown, by = logged(runs), ranked_by(runs)
     sections = [_section(f"by {axis}", shown, axis, runs) for axis in AXES]
     sections[0].is_open = True
     logarithmic = [metric for metric in shown if metric.log]
@@ -57,7 +58,7 @@ def workspace(runs: Sequence[Run], title: str, entity: str, project: str) -> ws.
             # As text, because the library quotes lists of names wrongly ("it's").
             filters=f'Metric("Group") in {_sweeps(runs)!r}',
             groupby=grouped,
-            order=[Ordering(Summary(RANKED), ascending=bool(ROWS[RANKED].lower_is_better))],
+            order=[Ordering(Summary(by.name), ascending=bool(by.lower_is_better))],
             pinned_columns=columns(runs, distinguishing),
         ),
     )

@@ -86,6 +86,9 @@ def test_what_the_weights_depend_on_may_not_differ(ours: Path) -> None:
 def test_what_is_no_start_is_refused(ours: Path, theirs: Path, tmp_path: Path) -> None:
     (nowhere,) = _refused(tmp_path / "nowhere")
     assert nowhere.endswith("nowhere: no such folder")
+    # Not that the task has another architecture, which the weights would have brought.
+    (nowhere,) = _refused(tmp_path / "nowhere", "task=sst2", f"data.path={tmp_path}")
+    assert nowhere.endswith("nowhere: no such folder")
     (tmp_path / "empty").mkdir()
     (empty,) = _refused(tmp_path / "empty")
     assert "a folder of Hugging Face's with a config.json" in empty
@@ -95,6 +98,8 @@ def test_what_is_no_start_is_refused(ours: Path, theirs: Path, tmp_path: Path) -
     (theirs / "config.json").write_text(json.dumps(HF | {"hidden_act": "relu"}))
     (relu,) = _refused(theirs)
     assert "hidden_act=relu: does not map" in relu
+    (gpt,) = _refused(ours, "task=sst2", f"data.path={tmp_path}")
+    assert gpt.endswith(": is of gpt; task=sst2 learns with model.architecture=bert")
     with pytest.raises(ConfigError, match=r"init_checkpoint=x: is filled in by init_from="):
         jobs(["init_checkpoint=x"])
 

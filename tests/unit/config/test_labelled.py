@@ -70,6 +70,8 @@ def test_steps_beside_epochs_of_a_recipe(files: str) -> None:
     recipe = ("experiment=mnli_336m", files, "tokenizer=wordpiece")
     with pytest.raises(ConfigError, match=r"max_epochs=10 sets it; add trainer.max_epochs=null"):
         jobs([*recipe, "trainer.max_steps=5"])
+    with pytest.raises(ConfigError, match=r"max_epochs=2 sets it; add trainer.max_epochs=null"):
+        jobs([*recipe, "trainer.max_steps=5", "trainer.max_epochs=2"])
     config = jobs([*recipe, "trainer.max_steps=5", "trainer.max_epochs=null"])[0].config
     assert config.trainer.max_steps == 5
     assert (config.model.name, config.model.dropout) == ("bert_336m", 0.1)

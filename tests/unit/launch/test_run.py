@@ -90,6 +90,24 @@ def test_a_final_result_is_not_run_again(
     assert capsys.readouterr().err == f"[2/3] job {status} before, skipped\n"
 
 
+def test_a_result_of_other_data_says_so(
+    tmp_path: Path, launched: list[Config], capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small_config(tmp_path)
+    assert config.data.prepared is not None
+    manifest = Path(config.data.prepared) / "manifest.json"
+    manifest.parent.mkdir()
+    manifest.write_text("{}")
+    run_job(config, tmp_path / "job", [], position())
+    write_json(tmp_path / "job" / "result.json", {"status": "completed", "step": 4})
+    capsys.readouterr()
+    manifest.write_text("{ }")
+    run_job(config, tmp_path / "job", [], position())
+    said = capsys.readouterr().err
+    assert "job completed before, skipped; its data are others now" in said
+    assert len(launched) == 1
+
+
 def test_the_job_of_another_configuration_is_left_alone(
     tmp_path: Path, launched: list[Config], capsys: pytest.CaptureFixture[str]
 ) -> None:

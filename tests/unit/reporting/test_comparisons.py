@@ -13,6 +13,8 @@ from hydratron.job import flatten
 from hydratron.reporting.comparisons import Comparison, comparisons
 from hydratron.reporting.factors import TUNED, factors
 from hydratron.reporting.findings import findings
+from hydratron.reporting.orders import SizeOrder
+from hydratron.reporting.ranking import best_first
 from hydratron.reporting.records import Run
 from tests.unit.reporting.synthetic import NANO, PICO, config
 
@@ -78,6 +80,46 @@ def test_three_levels_are_compared_with_the_lowest() -> None:
     )
     (clear,) = said(place({"post": (4.2,), "pre": (4.0,), "sandwich": (4.1,)}))
     assert clear.startswith("placement: pre ends lowest, at 4.0000: val/loss sandwich - pre +0.1")
+
+
+def judged(scores: Mapping[str, tuple[float, ...]], losses: float, **settings: Any) -> list[Run]:
+    """Fine-tuned: accuracy falls where the loss does."""
+    found = place(scores, **settings)
+    for one in found:
+        one.result.update({"val/accuracy": one.result["val/loss"], "val/loss": losses})
+    return found
+
+
+def test_what_a_task_is_judged_by_decides_and_not_its_loss() -> None:
+    runs = [
+        *judged({"pre": (0.5, 0.52), "post": (0.4, 0.41)}, 0.6, optim__lr=1e-3),
+        *judged({"pre": (0.9, 0.91), "post": (0.7, 0.72)}, 1.6, optim__lr=3e-3),
+    ]
+    lines = said(runs)
+    assert lines[0].startswith(
+        "placement, each at its best lr: pre (lr 0.003) ends higher than post (lr 0.003): "
+        "val/accuracy pre - post +0.1950 ["
+    )
+    assert lines[1].startswith("lr, placement pre: lr 0.003 ends higher than lr 0.001: val/acc")
+    ordered = best_first(runs)
+    assert [run.final("val/accuracy") for run in ordered[:3]] == [0.91, 0.9, 0.72]
+    # A run without it leaves only the loss to compare by.
+    assert all("val/loss" in line for line in said([*runs, *place({"pre": (0.1,)}, optim__lr=1)]))
+
+
+def test_larger_models_are_to_score_higher() -> None:
+    scores = ((PICO, (0.5, 0.6)), (NANO, (0.7, 0.8)))
+    runs = [
+        run(score, seed=seed, **{f"model__{k}": v for k, v in vars(model).items()})
+        for model, values in scores
+        for seed, score in enumerate(values, 1)
+    ]
+    (by_loss,) = [one for one in findings(runs) if isinstance(one, SizeOrder)]
+    for one in runs:
+        one.result["val/accuracy"] = one.result["val/loss"]
+    (order,) = [one for one in findings(runs) if isinstance(one, SizeOrder)]
+    assert (by_loss.holds, order.holds) == (False, True)
+    assert "ordered, the larger the higher in each of 2 seeds" in order.sentence()
 
 
 def test_each_placement_stands_at_its_best_rate_and_then_at_equal_rates() -> None:

@@ -105,7 +105,7 @@ def test_one_size_left_is_not_compared() -> None:
         "sizes: gpt_pico 4.7000: not compared; without gpt_nano-tp1-s1 (failed)"
     )
     nobody = size_orders([run(PICO, None), run(NANO, None)])[0]
-    assert "no model has a final validation loss: not compared" in nobody.sentence()
+    assert "no model has a final value: not compared" in nobody.sentence()
 
 
 def test_sizes_are_compared_per_degree_and_over_seeds() -> None:

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from hydratron.reporting import report
-from hydratron.reporting.metrics import LAYERS, METRICS, OTHER, ROWS, charts, metric, metrics, rank
+from hydratron.reporting.metrics import LAYERS, METRICS, OTHER, ROWS, charts, metric, metrics
+from hydratron.reporting.ranking import rank
 from hydratron.reporting.records import read_run, read_runs
 from hydratron.reporting.rows import read_metrics
 from hydratron.reporting.tables import outcomes
@@ -47,7 +48,9 @@ def test_metrics_come_in_the_order_of_the_rows_and_the_ranked_one_is_drawn_first
 
 
 def test_the_best_comes_first_and_what_is_no_number_last() -> None:
-    assert sorted([math.nan, 2.0, None, 1.0], key=rank)[:2] == [1.0, 2.0]
+    values = [math.nan, 2.0, None, 1.0]
+    for name, best in (("val/loss", [1.0, 2.0]), ("val/accuracy", [2.0, 1.0])):
+        assert sorted(values, key=lambda value: rank(value, ROWS[name]))[:2] == best
 
 
 @pytest.mark.parametrize("room", ["reporting", "workspace"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 from hydratron.errors import DataError, Problem
+
+SURROGATE, ESCAPED = re.compile("[\ud800-\udfff]"), re.compile(r"\\u[dD][89a-fA-F]")
+HALF = "a text has half of a surrogate pair, which is no character"
 
 
 @dataclass(frozen=True)
@@ -39,16 +43,19 @@ class Format(Protocol):
     """The official files of one task.
 
     train, validation: their names in the folder that `data.path` names; of `validation` those that
-    are there.  spans: whether the label is a span of the last text.
+    are there.  spans: whether the label is a span of the last text.  folders: whether each of the
+    names may be a folder of files.
     """
 
     name: str
     train: Sequence[str]
     validation: Sequence[str]
     spans: bool
+    folders: bool
 
-    def files(self, place: Path) -> list[Path]:
-        """The files of one of these names, which may be a folder of them."""
+    def files(self, place: Path, key: str) -> list[Path]:
+        """The files of one of these names, or of what is named by the option `key`, which may be a
+        folder of them."""
 
     def read(self, file: Path, skipped: Counter[str]) -> Iterator[Example]:
         """The examples of a file; counts those that are left out by the reason.
@@ -77,11 +84,19 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def parsed(file: Path, row: int, text: str) -> Any:
-    """The JSON of a row."""
+    """The JSON of a row, whose texts are texts."""
     try:
-        return json.loads(text)
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         refuse(file, row, f"not JSON: {error}")
+    if ESCAPED.search(text) and is_half(json.dumps(content, ensure_ascii=False)):
+        refuse(file, row, HALF)
+    return content
+
+
+def is_half(text: str) -> bool:
+    """Whether it has half of a surrogate pair, which JSON can say and UTF-8 cannot."""
+    return not text.isascii() and SURROGATE.search(text) is not None
 
 
 def clean(text: str) -> str:

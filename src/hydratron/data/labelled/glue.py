@@ -42,8 +42,9 @@ class Table:
     lenient: bool = False
     train: Sequence[str] = ("train.tsv",)
     spans: bool = False
+    folders: bool = False
 
-    def files(self, place: Path) -> list[Path]:
+    def files(self, place: Path, key: str) -> list[Path]:
         return [place]
 
     def read(self, file: Path, skipped: Counter[str]) -> Iterator[Example]:
@@ -51,6 +52,8 @@ class Table:
         group = int("mismatched" in file.name)
         columns: Columns | None = None
         for row, line in lines(file):
+            if not line:
+                continue
             cells = line.split("\t")
             if columns is None:
                 columns, header = self._columns(file, cells)

@@ -17,7 +17,7 @@ from hydratron.config.schema import Config
 from hydratron.data.indexed import IndexedDataset, IndexedDatasetWriter, hashes, token_dtype
 from hydratron.data.kept import kept
 from hydratron.data.labelled.example import Example, Format
-from hydratron.data.labelled.place import located
+from hydratron.data.labelled.place import key_of, located
 from hydratron.data.labelled.squad import found
 from hydratron.data.labelled.store import EXAMPLES, LABELS, OFFSETS, beside, write_array
 from hydratron.data.manifest import (
@@ -35,7 +35,7 @@ from hydratron.data.tokenizer import Tokenizer
 from hydratron.errors import DataError, Problem
 from hydratron.hashing import file_sha256
 
-VERSION = 1
+VERSION = 2
 AT_ONCE = 1000  # examples
 NO_SPAN = (-1, -1)
 
@@ -94,7 +94,8 @@ def _build(
         _write(folder / part, form, examples, tokenizer, part == TRAIN, skipped[part])
         dataset = IndexedDataset(folder / part)
         if not dataset.documents:
-            raise DataError([Problem("data.path", files[part][0], f"has no example for {part}")])
+            key = "data.path" if part == TRAIN else key_of(config.data)
+            raise DataError([Problem(key, files[part][0], _nothing(part, skipped[part]))])
         labels = {LABELS: file_sha256(beside(folder / part, LABELS))}
         entries[part] = DatasetEntry.of(dataset, hashes(folder / part) | labels)
     manifest = Manifest(
@@ -108,6 +109,13 @@ def _build(
         versions={name: metadata.version(name) for name in ("numpy", "tokenizers")},
     )
     write_manifest(folder, manifest)
+
+
+def _nothing(part: str, skipped: Counter[str]) -> str:
+    """Also why, where there were some."""
+    return ", ".join(
+        [f"has no example for {part}", *(f"{n:,} {why} skipped" for why, n in skipped.items())]
+    )
 
 
 def _write(

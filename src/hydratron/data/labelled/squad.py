@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydratron.data.labelled.example import Answer, Example
+from hydratron.data.labelled.example import HALF, Answer, Example, is_half
 from hydratron.errors import DataError, Problem
 
 
@@ -25,26 +25,33 @@ class Squad:
     validation: Sequence[str]
     unanswerable: bool
     spans: bool = True
+    folders: bool = False
 
-    def files(self, place: Path) -> list[Path]:
+    def files(self, place: Path, key: str) -> list[Path]:
         return [place]
 
     def read(self, file: Path, skipped: Counter[str]) -> Iterator[Example]:
         try:
             content = json.loads(file.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError) as error:
-            raise DataError([Problem("data.path", file, f"cannot be read: {error}")]) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError([Problem(str(file), "", f"cannot be read: {error}")]) from error
+        places: dict[str, str] = {}
         for at, article in enumerate(_of(content, "data", list, file, "")):
             where = f"data[{at}]"
             for number, paragraph in enumerate(_of(article, "paragraphs", list, file, where)):
                 place = f"{where}.paragraphs[{number}]"
                 context = _of(paragraph, "context", str, file, place)
                 for n, question in enumerate(_of(paragraph, "qas", list, file, place)):
-                    yield self._question(file, f"{place}.qas[{n}]", context, question)
+                    asked = f"{place}.qas[{n}]"
+                    one = self._question(file, asked, context, question)
+                    # The official scores are by id: of two, one would not count.
+                    if places.setdefault(one.id, asked) != asked:
+                        _refuse(file, asked, f"id {one.id} is that of {places[one.id]} too")
+                    yield one
 
     def _question(self, file: Path, where: str, context: str, content: Any) -> Example:
         text = _of(content, "question", str, file, where).strip()
-        impossible = content.get("is_impossible", False)
+        impossible = "is_impossible" in content and _of(content, "is_impossible", bool, file, where)
         if impossible and not self.unanswerable:
             _refuse(file, where, "is_impossible: task=squad2 has questions without an answer")
         answers = []
@@ -64,9 +71,11 @@ def found(context: str, answer: Answer) -> int | None:
     start = answer.start + len(answer.text) - len(answer.text.lstrip())
     if not text:
         return None
+    # Some sets say -1 where they do not know.
+    start = max(start, 0)
     if context[start : start + len(text)] == text:
         return start
-    before, after = context.rfind(text, 0, max(start, 0) + len(text)), context.find(text, start)
+    before, after = context.rfind(text, 0, start + len(text)), context.find(text, start)
     places = [place for place in (before, after) if place >= 0]
     return min(places, key=lambda place: abs(place - start)) if places else None
 
@@ -76,6 +85,8 @@ def _of(content: Any, key: str, kind: type, file: Path, where: str) -> Any:
         _refuse(file, where, f"has no {key}")
     if not isinstance(content[key], kind):
         _refuse(file, where, f"{key} is {type(content[key]).__name__}, not {kind.__name__}")
+    if kind is str and is_half(content[key]):
+        _refuse(file, where, f"{key}: {HALF}")
     return content[key]
 
 

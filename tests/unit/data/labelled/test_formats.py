@@ -60,6 +60,19 @@ def test_qqp_leaves_out_what_megatron_leaves_out(tmp_path: Path) -> None:
     assert skipped == {"rows of another width": 1, "empty texts": 1}
 
 
+def asked(**changes: Any) -> str:
+    """A passage of RACE with one question, in JSON."""
+    content = {"article": "a", "questions": ["q"], "options": [list("abcd")], "answers": ["A"]}
+    return json.dumps(content | changes)
+
+
+def answered(context: str = "c", twice: bool = False, **changes: Any) -> str:
+    """A passage of SQuAD with one question, or with the same again, in JSON."""
+    one = {"id": "1", "question": "q", "answers": [{"text": "c", "answer_start": 0}]} | changes
+    qas = [one, one] if twice else [one]
+    return json.dumps({"data": [{"paragraphs": [{"context": context, "qas": qas}]}]})
+
+
 REFUSED = [
     (SST2, "sentence\tlabel\na\t0\nb\t7\n", r"row 3=label 7: one of 0, 1 is expected"),
     (SST2, "sentence\tlabel\na\t0\nb\n", r"row 3: has 1 columns; 2 are expected"),
@@ -72,7 +85,17 @@ REFUSED = [
     (RACE, json.dumps({"article": "a", "questions": ["q"], "options": [list("abcd")],
                        "answers": ["E"]}), r"row 1=answer E: one of A, B, C, D is expected"),
     (RACE, json.dumps({"article": "a", "questions": ["q"], "options": [list("abc")],
-                       "answers": ["A"]}), r"row 1: question 1 has not 4 options"),
+                       "answers": ["A"]}), r"row 1: question 1 has 3 options; 4 are expected"),
+    (RACE, asked(answers="A"), r"row 1: answers is str; list is expected"),
+    (RACE, asked(answers=[True]), r"row 1=answer True: one of A, B, C, D is expected"),
+    (RACE, asked(options=[["a", "b", "c", None]]), r"row 1: question 1 and its options are"),
+    (RACE, asked(questions=[None]), r"row 1: question 1 and its options are not all texts"),
+    (RACE, asked(article="x \ud83d y"), r"row 1: a text has half of a surrogate pair"),
+    (RACE, "[" * 100_000, r"row 1: not JSON"),
+    (SQUAD2, "[" * 100_000, r"cannot be read"),
+    (SQUAD2, answered(context="x \ud83d y"), r"paragraphs\[0\]: context: a text has half of a"),
+    (SQUAD2, answered(is_impossible="false"), r"qas\[0\]: is_impossible is str, not bool"),
+    (SQUAD2, answered(twice=True), r"qas\[1\]: id 1 is that of data\[0\].paragraphs\[0\].qas\[0\]"),
     (SQUAD2, "[", r"cannot be read"),
     (SQUAD2, json.dumps({"data": [{"paragraphs": [{"context": "c"}]}]}),
      r"data\[0\].paragraphs\[0\]: has no qas"),
@@ -109,7 +132,7 @@ def test_race_by_passages_and_by_questions(tmp_path: Path) -> None:
         "Some text .",
     )
     assert joined("Why?", "w") == "Why? w"
-    assert RACE.files(tmp_path) == [tmp_path / "high" / "7.txt"]
+    assert RACE.files(tmp_path, "data.path") == [tmp_path / "high" / "7.txt"]
     flat = {
         "example_id": "middle1.txt",
         "article": "a",
@@ -121,12 +144,31 @@ def test_race_by_passages_and_by_questions(tmp_path: Path) -> None:
     assert [(e.label, e.group, len(e.texts)) for e in examples] == [(2, 0, 5)]
 
 
+def test_every_question_of_race_has_an_id_of_its_own(tmp_path: Path) -> None:
+    found = []
+    for level in ("middle", "high"):
+        rows = [asked(id=f"{level}1"), asked(id=f"{level}1"), asked(), asked()]
+        examples, _ = read(RACE, tmp_path / level / "1.txt", "\n".join(rows))
+        found += [one.id for one in examples]
+    assert len({*found}) == len(found) == 8
+
+
+def test_pairs_of_surrogates_and_blank_lines_are_read(tmp_path: Path) -> None:
+    pair = '{"article": "\\ud83d\\ude00", "questions": ["q"], "options": [["a","b","c","d"]], '
+    examples, _ = read(RACE, tmp_path / "pair", pair + '"answers": ["A"]}')
+    assert examples[0].texts[-1] == "\N{GRINNING FACE}"
+    examples, skipped = read(SST2, tmp_path / "dev.tsv", "sentence\tlabel\n\na\t0\n\n")
+    assert ([one.id for one in examples], skipped) == (["dev.tsv:3"], {})
+
+
 def test_answers_are_found_where_they_are_said_to_be_or_near() -> None:
     context = "a cat, a dog and a cat"
     assert found(context, Answer("cat", 19)) == 19
     assert found(context, Answer("cat", 17)) == 19
     assert found(context, Answer(" cat ", 1)) == 2
     assert found(context, Answer("horse", 2)) is None
+    # What some sets say where they do not know.
+    assert [found(context, Answer("cat", start)) for start in (-1, -5, -11)] == [2, 2, 2]
 
 
 def test_the_cleaning_of_megatron() -> None:
