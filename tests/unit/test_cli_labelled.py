@@ -57,3 +57,13 @@ def test_a_folder_without_the_files_is_one_line(
     assert main(["train", *asked]) == 2
     said = capsys.readouterr().err
     assert said == f"hydratron: data.path={tmp_path / 'files'}: has no dev.tsv, the task's files\n"
+
+
+def test_a_part_whose_rows_are_all_left_out_says_why(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "files" / "dev.tsv"
+    file.write_text("sentence\tlabel\n \t0\n \t1\n")
+    assert main(["train", *asked]) == 2
+    expected = "has no example for validation, 2 empty texts skipped"
+    assert capsys.readouterr().err == f"hydratron: data.path={file}: {expected}\n"
