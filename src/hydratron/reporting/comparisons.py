@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hydratron.reporting.differences import SEED, contexts, groups
+from hydratron.reporting.differences import SEED, brought, contexts, groups
 from hydratron.reporting.estimate import Estimate
 from hydratron.reporting.factors import TUNED, Factor, factors
 from hydratron.reporting.levels import Level, best_levels, difference, missing, without
@@ -21,13 +21,14 @@ class Comparison:
     """The levels of one option, the best first, where all other options are equal.
 
     `tuned` names the rates that each level has of its own (`best lr`), `context` the place in the
-    sweep; `caveat` is what else one has to know.
+    sweep; `starts` is what else each has of its own, and `caveat` what else one has to know.
     """
 
     option: str
     levels: tuple[Level, ...]
     context: str = ""
     tuned: str = ""
+    starts: str = ""
     missing: tuple[str, ...] = ()
     caveat: str = ""
 
@@ -43,7 +44,7 @@ class Comparison:
         """The answer, then the differences with their 95 % intervals."""
         best, *others = self.levels
         found = [(level, d) for level, d in zip(others, self.differences, strict=True) if d.n]
-        head = ", ".join(filter(None, [self.option, self.context]))
+        head = ", ".join(filter(None, [self.option, self.context, self.starts]))
         head += f", each at its {self.tuned}" if self.tuned else ""
         if not found:
             return f"{head}: not compared{without(self.missing)}"
@@ -83,7 +84,7 @@ def comparisons(runs: Sequence[Run]) -> list[Comparison]:
 def _compared(
     runs: Sequence[Run], factor: Factor, rates: Sequence[Factor], by: Metric
 ) -> list[Comparison]:
-    ignored = SEED.union(factor.keys, *(rate.keys for rate in rates))
+    ignored = SEED.union(factor.keys, brought(runs), *(rate.keys for rate in rates))
     labels = factor.labels(runs)
     found = [g for g in groups(runs, ignored) if len({factor.level(run) for run in g}) > 1]
     return [
@@ -109,9 +110,15 @@ def _comparison(
         tuple(levels),
         context,
         at_rates(crossed, named, settings),
+        own_starts(group),
         missing(group, by),
         "; their validation text or tokens differ too" if other_text else "",
     )
+
+
+def own_starts(group: Sequence[Run]) -> str:
+    """What each of the compared has of its own; weights bring their tokenizer along."""
+    return next(iter(brought(group).values()), "")
 
 
 def crossed_rates(group: Sequence[Run], rates: Sequence[Factor]) -> list[Factor]:

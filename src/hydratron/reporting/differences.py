@@ -16,6 +16,12 @@ SEED = frozenset({"seed"})
 # The micro-batch belongs to the degree: the global batch, which is compared, stays the same.
 PARALLEL = frozenset(marked("axis") | marked("per_degree"))
 
+# Where a run's weights and tokens come from, and what is to be said where each model has its own.
+STARTS = {
+    "init_from": "each from its own weights",
+    "tokenizer.path": "each with its own tokenizer",
+}
+
 # As last parts of keys these say nothing alone, or something else.
 VAGUE = frozenset({"kind", "model", "name", "parallel", "path", "paths", "source", "weights"})
 
@@ -32,6 +38,18 @@ def compared(runs: Sequence[Run]) -> list[str]:
     return [key for key in varying(runs) if not carries(key, "bookkeeping")]
 
 
+def brought(runs: Sequence[Run]) -> dict[str, str]:
+    """Those of STARTS that differ only where the model or the seed does: no option of their own."""
+    differing = compared(runs)
+    models = [key for key in differing if key.startswith("model.") or key in SEED]
+    return {
+        key: said
+        for key, said in STARTS.items()
+        if key in differing
+        and follows(runs, key, lambda run: tuple(_value(run, k) for k in models))
+    }
+
+
 def shared(runs: Sequence[Run]) -> dict[str, str]:
     """The configuration keys that all runs have in common, with their values."""
     differing = {*varying(runs), *marked("derived")}
@@ -43,10 +61,12 @@ def short_columns(
 ) -> dict[str, list[str]]:
     """Few columns that say the same as `varying`: column title -> one value per run.
 
-    Keys that follow from the model's name or from the parallel degree are left out.
+    Keys that follow from the model's name or from the parallel degree are left out, and what each
+    model brings along.
     """
     columns: dict[str, list[str]] = {}
-    keys = [k for k in compared(runs) if k not in ignored]
+    own = brought(runs)
+    keys = [k for k in compared(runs) if k not in ignored and k not in own]
     named = titles(keys)
     for key in keys:
         if key == "model.name":

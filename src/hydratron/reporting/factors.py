@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydratron.config.keys import carries, marked, options
-from hydratron.reporting.differences import PARALLEL, SEED, SHAPE, compared, follows, titles
+from hydratron.reporting.differences import (
+    PARALLEL,
+    SEED,
+    SHAPE,
+    brought,
+    compared,
+    follows,
+    titles,
+)
 from hydratron.reporting.formats import settings
 from hydratron.reporting.records import Run
 
@@ -50,12 +58,14 @@ def factors(runs: Sequence[Run]) -> list[Factor]:
     """The swept options but the seed, the parallel degree and the size of the model, in the order
     of the configuration.
 
+    What each model brings along (`differences.brought`) is none of them.
     An option that another decides is part of it: decided by a choice, as `optim.beta1` may be by
     `optim.name`, or by a number that changes in step with it.
     """
     differing = compared(runs)
     short = titles(differing)
-    keys = [key for key in differing if key not in SEED and not _of_size_or_degree(runs, key)]
+    apart = SEED.union(brought(runs))
+    keys = [key for key in differing if key not in apart and not _of_size_or_degree(runs, key)]
     values = {key: [run.texts.get(key, "null") for run in runs] for key in keys}
     choices = {key for key in keys if _is_choice([run.settings.get(key) for run in runs])}
     owned: dict[str, list[str]] = {}

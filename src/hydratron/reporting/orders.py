@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 from hydratron.config.keys import marked
-from hydratron.reporting.comparisons import at_rates, crossed_rates, rate_texts
-from hydratron.reporting.differences import SEED, contexts, groups
+from hydratron.reporting.comparisons import at_rates, crossed_rates, own_starts, rate_texts
+from hydratron.reporting.differences import SEED, brought, contexts, groups
 from hydratron.reporting.factors import TUNED, Factor, factors, size, size_keys
 from hydratron.reporting.formats import count, rate
 from hydratron.reporting.levels import Level, best_levels, difference, final, missing, without
@@ -30,13 +30,14 @@ class Size:
 class SizeOrder:
     """What runs that differ only in the model reached, the smallest model first.
 
-    `tuned` names the rates that each size has of its own (`best lr`).
+    `tuned` names the rates that each size has of its own (`best lr`), `starts` what else it has.
     """
 
     context: str
     sizes: tuple[Size, ...]
     missing: tuple[str, ...] = ()
     tuned: str = ""
+    starts: str = ""
 
     @property
     def seeds(self) -> list[int]:
@@ -65,7 +66,7 @@ class SizeOrder:
         line = texts[0] if texts else "no model has a final value"
         for (smaller, larger), text in zip(pairwise(levels), texts[1:], strict=True):
             line += f" {_sign(smaller.mean, larger.mean)} {text}"
-        head = f"sizes, {self.context}" if self.context else "sizes"
+        head = ", ".join(filter(None, ["sizes", self.context, self.starts]))
         head += f", each at its {self.tuned}" if self.tuned else ""
         return f"{head}: {line}: {self._verdict(levels)}{without(self.missing)}"
 
@@ -95,7 +96,8 @@ class SharedRate:
 def size_orders(runs: Sequence[Run]) -> list[SizeOrder | SharedRate]:
     """One SizeOrder per group of runs that differ in model, seed and rates, then a shared rate."""
     rates = [factor for factor in factors(runs) if factor.key in TUNED]
-    ignored = SEED.union(size_keys(runs), marked("per_degree"), *(r.keys for r in rates))
+    alike = (size_keys(runs), marked("per_degree"), brought(runs))
+    ignored = SEED.union(*alike, *(rate.keys for rate in rates))
     found, by = [g for g in groups(runs, ignored) if len(set(map(size, g))) > 1], ranked_by(runs)
     orders: list[SizeOrder | SharedRate] = [
         _size_order(group, context, rates, by)
@@ -126,6 +128,7 @@ def _size_order(
         tuple(sorted(sizes, key=lambda s: (s.parameters, -rank(s.level.mean, by)))),
         missing(group, by),
         at_rates(crossed, labels, settings),
+        own_starts(group),
     )
 
 
