@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 
 import pytest
@@ -11,6 +10,7 @@ import torch
 from hydratron.parallel.mesh import build_mesh
 from hydratron.parallel.sequence import region_of
 from hydratron.training.compiled import compile_layers
+from tests.helpers.compilers import BACKENDS
 from tests.helpers.ranks import run_ranks
 from tests.helpers.tiny import tiny_batch, tiny_gpt
 
@@ -31,8 +31,7 @@ def largest_difference(rank: int, world_size: int, in_sequence: bool, backend: s
 
 
 @pytest.mark.parametrize("in_sequence", [False, True])
-@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.whole)])
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_their_gradients_are_those_of_eager_ones(in_sequence: bool, backend: str) -> None:
-    if backend == "inductor" and shutil.which("g++") is None:
-        pytest.skip("needs a C++ compiler")
-    assert max(run_ranks(largest_difference, 2, in_sequence, backend, timeout=300)) < 1e-5
+    timeout = 120 if backend == "eager" else 300
+    assert max(run_ranks(largest_difference, 2, in_sequence, backend, timeout=timeout)) < 1e-5

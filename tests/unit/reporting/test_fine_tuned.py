@@ -56,7 +56,7 @@ def test_larger_models_are_to_score_higher() -> None:
 
 
 def started(**settings: str) -> list[Run]:
-    """Two sizes in two seeds, the larger one lower, each of the settings by size, rate or seed."""
+    """Two sizes in two seeds, the larger one lower, each of the settings by size or seed."""
     found = []
     for model, losses in ((PICO, (4.0, 4.1)), (NANO, (3.0, 3.1))):
         for seed, loss in enumerate(losses, 1):

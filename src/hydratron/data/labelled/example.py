@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
+from hydratron.data.text.records import is_half
 from hydratron.errors import DataError, Problem
 
-SURROGATE, ESCAPED = re.compile("[\ud800-\udfff]"), re.compile(r"\\u[dD][89a-fA-F]")
+ESCAPED = re.compile(r"\\u[dD][89a-fA-F]")
 HALF = "a text has half of a surrogate pair, which is no character"
 
 
@@ -92,11 +93,6 @@ def parsed(file: Path, row: int, text: str) -> Any:
     if ESCAPED.search(text) and is_half(json.dumps(content, ensure_ascii=False)):
         refuse(file, row, HALF)
     return content
-
-
-def is_half(text: str) -> bool:
-    """Whether it has half of a surrogate pair, which JSON can say and UTF-8 cannot."""
-    return not text.isascii() and SURROGATE.search(text) is not None
 
 
 def clean(text: str) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydratron.data.labelled.example import HALF, Answer, Example, is_half
+from hydratron.data.labelled.example import HALF, Answer, Example
+from hydratron.data.text.records import is_half
 from hydratron.errors import DataError, Problem
 
 

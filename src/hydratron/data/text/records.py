@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ MOST_ROWS = 1024
 # Larger strings of mixed characters, one after another, leave gaps in the heap that add up.
 DECODED_BYTES = 1 << 15
 LONGEST_LINE = 1 << 28
+SURROGATE = re.compile("[\ud800-\udfff]")
 CHOICE = "choose one with --key, in training with data.text_key"
 
 
@@ -108,12 +110,15 @@ def _text(entry: dict[str, Any], key: str, place: str) -> str:
         return ""
     if not isinstance(text, str):
         refuse(place, f"the value of {key!r} must be a string")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if is_half(text):
         refuse(place, f"the value of {key!r} has half of a surrogate pair")
     check_words(text, place)
     return text
+
+
+def is_half(text: str) -> bool:
+    """Whether it has half of a surrogate pair, which JSON can say and UTF-8 cannot."""
+    return not text.isascii() and SURROGATE.search(text) is not None
 
 
 def parquet_rows(path: Path, keys: Sequence[str], advance: Advance) -> Iterator[tuple[str, ...]]:
