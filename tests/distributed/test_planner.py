@@ -207,7 +207,8 @@ def test_every_stage_holds_what_is_planned(schedule: str) -> None:
     planned = [stage.peak_bytes for stage in plan_job(config).stages]
     real = run_ranks(most_held, 2, config, timeout=120)
     assert min(planned) > 1e7
-    # Until it is waited for, gloo keeps what goes to the next stage.
-    sent = 2 * 128 * 192 * 4
+    # gloo keeps what goes to the next stage until it is waited for, and torch the last send
+    # until the next takes its place: as the ranks happen to run, none, one or both are there.
+    sent = 2 * (2 * 128 * 192 * 4)
     for held, plan in zip(real, planned, strict=True):
         assert plan * 0.999 <= held <= plan * 1.001 + sent
