@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from hydratron.config.load import from_dict
 from hydratron.config.schema import Config
 from hydratron.job import JobFolder
+from hydratron.launch.environment import inherited
 from hydratron.reporting.metrics import METRICS
 from hydratron.training import wandb_run
 from hydratron.training.beside import StartedBeside
@@ -99,6 +101,35 @@ def offline_records(folder: Path) -> list[dict[str, Any]]:
     command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [json.loads(line) for line in said.splitlines()]
+
+
+IMPORTS = """
+import importlib, sys
+from pathlib import Path
+from hydratron.config.load import from_dict
+from hydratron.job import JobFolder
+from hydratron.launch.forkserver import WANDB
+from hydratron.training.wandb_run import finish, wandb_beside
+
+for name in ("lightning.pytorch.loggers", *WANDB):
+    importlib.import_module(name)
+before = {*sys.modules}
+folder = Path(sys.argv[1])
+beside = wandb_beside(from_dict({"logger": {"save_dir": str(folder)}}), JobFolder(folder))
+finish(beside, failed=False)
+assert (folder / "wandb.json").is_file()
+slow = ("wandb.sdk", "wandb.apis", "opentelemetry", "requests", "pydantic")
+print(sorted(name for name in {*sys.modules} - before if name.startswith(slow)))
+"""
+
+
+def test_an_offline_run_imports_no_more_than_was_preloaded_and_asks_nobody(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", IMPORTS, str(tmp_path)]
+    environment = inherited(os.environ)
+    said = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert said.splitlines()[-1] == "[]"
 
 
 @pytest.mark.fault(39)
