@@ -98,12 +98,14 @@ def plan_into(config: Config, job: JobFolder) -> dict[str, Any]:
     file.unlink(missing_ok=True)
     job.metrics.unlink(missing_ok=True)
     began = time.perf_counter()
-    found = plan_job(config)
-    peak, reserve = found.peak_bytes, config.plan.reserve_gib
-    known = {c.gpu: c.memory_gib for c in (*clusters(), config.cluster)}
-    fitting = {gpu: fits(peak, memory, reserve) for gpu, memory in known.items()}
-    wanted = config.plan.suggest and not fitting[config.cluster.gpu]
-    change = smallest_change(found) if wanted else None
+    # A large pipeline takes ten seconds and more; a file or a pipe sees nothing of this.
+    with Console(stderr=True).status(f"planning {job.path.name}"):
+        found = plan_job(config)
+        peak, reserve = found.peak_bytes, config.plan.reserve_gib
+        known = {c.gpu: c.memory_gib for c in (*clusters(), config.cluster)}
+        fitting = {gpu: fits(peak, memory, reserve) for gpu, memory in known.items()}
+        wanted = config.plan.suggest and not fitting[config.cluster.gpu]
+        change = smallest_change(found) if wanted else None
     show(found, fitting, change, Console())
     write_json(file, content(found, fitting, change))
     write_text(job.metrics, json.dumps(row(found)) + "\n")
