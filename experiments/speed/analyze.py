@@ -130,7 +130,7 @@ def _figure(table: pd.DataFrame, title: str) -> Figure:
         for (stage, precision), own in rows.groupby(["stage", "precision"], sort=False):
             best = own[own["over"] == "nano"].drop_duplicates("contender").set_index("contender")
             values = [float(best["times as fast"].get(name, math.nan)) for name in names]
-            stacks[f"{str(stage).removesuffix('_two')} {precision}"] = values
+            stacks[f"{str(stage).split('_')[0]} {precision}"] = values
         label = "times as fast as plain PyTorch"
         panel = Bars(
             TITLES[str(allocator)], "", label, names, stacks, [(1.0, "plain PyTorch")], grouped=True
