@@ -95,6 +95,8 @@ def pairings(
                 if NAME.fullmatch(name) is None:
                     expected = "names such as ours, nano or dtensor-tp2, with spaces between them"
                     raise ConfigError([Problem("contenders", name, expected)])
+                if _parts(name)[0] == OURS:
+                    plan(_words(overrides, name), multirun=False)
             for allocator in allocators:
                 place = folder / f"{number}_{'+'.join(names)}_{allocator}"
                 told = (place, script, names, overrides, allocator, steps, rounds)
@@ -175,11 +177,17 @@ def _parts(name: str) -> tuple[str, str, int]:
     return found["name"], degree, math.prod(map(int, re.findall(r"\d+", degree)))
 
 
+def _words(overrides: Sequence[str], name: str) -> list[str]:
+    """Our job of that degree; every replica scores a sample of the only validation."""
+    _, degree, ranks = _parts(name)
+    return [*overrides, *QUIET, f"parallel={degree}", f"trainer.val_samples={ranks}"]
+
+
 def _start(pairing: Pairing, config: Config, name: str) -> Contender:
-    kind, degree, ranks = _parts(name)
+    kind, _, ranks = _parts(name)
     place = pairing.folder / name
     if kind == OURS:
-        words = [*pairing.overrides, *QUIET, f"parallel={degree}"]
+        words = _words(pairing.overrides, name)
         words += [f"data.prepared={config.data.prepared}", f"hydra.run.dir={place}/job"]
         commands = [python("-m", "hydratron", "train", *words)]
         file = place / "job" / "metrics.jsonl"
