@@ -128,6 +128,12 @@ def test_a_contender_is_a_name_with_a_degree(script: Path) -> None:
         measure(of(script, "what")[0])
 
 
+def test_our_jobs_are_planned_at_their_degree_before_anybody_starts(script: Path) -> None:
+    assert len(of(script, "quick ours-dp2 ours-tp2_dp4 ours")) == 2
+    with pytest.raises(ConfigError, match="tensor_model_parallel_size"):
+        of(script, "quick ours-tp3")
+
+
 def _artifact(script: Path) -> Path:
     stage = {"name": "a", "verb": "measure", "contenders": ["quick slow"], "overrides": list(JOB)}
     profile = {"about": "x", "stages": [stage | {"steps": 3, "rounds": 2}]}
