@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,39 @@ def test_jobs_run_without_hydra_and_come_back_to_a_verdict(
     # What is done is not carried again.
     assert main([*profile, "--carry-out", "usb"]) == 0
     assert "0 jobs" in capfd.readouterr().out
+
+
+def test_outcomes_so_far_go_into_one_file_and_come_back_from_it(
+    profile: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*profile, "--pack", "kept.tar.xz"]) == 2
+    assert "no job of this profile has an outcome yet" in capfd.readouterr().err
+    assert not Path("kept.tar.xz").exists()
+    file = Path("experiments") / profile[1] / "profiles.yaml"
+    file.write_text(file.read_text().replace('"gpus": 8, ', ""))
+    assert main(profile) == 0
+    jobs = [JobFolder(path.parent) for path in sorted(Path("outputs").rglob("result.json"))]
+    shutil.rmtree(jobs[1].path)
+    assert main([*profile, "--pack", "kept.tar.xz"]) == 0
+    assert "1 outcomes are in kept.tar.xz" in capfd.readouterr().out
+    assert main([*profile, "--pack", "again.tar.xz"]) == 0
+    assert Path("kept.tar.xz").read_bytes() == Path("again.tar.xz").read_bytes()
+    with tarfile.open("kept.tar.xz") as archive:
+        assert not [name for name in archive.getnames() if "checkpoints" in name]
+
+    rows = jobs[0].metrics.read_bytes()
+    shutil.rmtree("outputs")
+    assert main([*profile, "--carry-back", "kept.tar.xz"]) == 1  # The other one is still missing.
+    assert jobs[0].status() == "completed"
+    assert jobs[0].metrics.read_bytes() == rows
+    assert not jobs[0].checkpoints.exists()
+    assert not jobs[1].path.exists()
+    assert "1 outcomes taken from kept.tar.xz" in capfd.readouterr().out
+
+    cut = tmp_path / "cut.tar.xz"
+    cut.write_bytes(Path("kept.tar.xz").read_bytes()[:-200])
+    assert main([*profile, "--carry-back", str(cut)]) == 2
+    assert "cut.tar.xz: cannot be unpacked" in capfd.readouterr().err
 
 
 def test_when_the_time_is_over_the_job_saves_and_the_same_command_goes_on(

@@ -36,9 +36,8 @@ def build_parser() -> Parser:
     add(
         "--carry-out", type=Path, metavar="DIR", help="write the jobs, to run without Hydra and W&B"
     )
-    add(
-        "--carry-back", type=Path, metavar="DIR", help="take the outcomes of jobs that were carried"
-    )
+    add("--carry-back", type=Path, metavar="DIR", help="take outcomes from it, or from a FILE")
+    add("--pack", type=Path, metavar="FILE", help="write the outcomes so far as a .tar.xz")
     add("--analyze-only", action="store_true", help="everything again from curves.csv")
     return parser
 
@@ -66,6 +65,12 @@ def run(argv: Sequence[str]) -> int:
     planned = plan_stages(artifact, profile)
     if args.carry_out:
         return _carry_out(artifact, profile, planned, args.carry_out)
+    if args.pack:
+        from hydratron.reproduce.carry import pack
+
+        count = pack(planned, args.pack)
+        print(f"{artifact.name}, {profile.name}: {count} outcomes are in {args.pack}")
+        return 0
     if args.carry_back:
         from hydratron.reproduce.carry import carry_back
 

@@ -6,21 +6,25 @@ A folder that is carried looks like a working folder of its own, `outputs/reprod
 
 from __future__ import annotations
 
+import lzma
 import shutil
+import tarfile
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from hydratron.config.command import PlannedJob
 from hydratron.data.corpus import SELECTION
 from hydratron.data.prepare import prepare_job
 from hydratron.errors import HydratronError
-from hydratron.job import JobFolder
+from hydratron.job import JobFolder, replacing
 from hydratron.launch.attempt import clear, finished, record
 from hydratron.reproduce.stages import OUTPUTS, PlannedStage
 
 # What a job of another machine need not bring back.
-STAYS = shutil.ignore_patterns("checkpoints", ".lock*", "index")
+STAYS = ("checkpoints", ".lock*", "index")
 
 
 def carry_out(planned: Sequence[PlannedStage], folder: Path) -> list[Path]:
@@ -55,11 +59,49 @@ def carry_out(planned: Sequence[PlannedStage], folder: Path) -> list[Path]:
     return written
 
 
-def carry_back(planned: Sequence[PlannedStage], folder: Path) -> int:
-    """Take the outcomes of the planned jobs from `folder`; returns how many were new.
+def pack(planned: Sequence[PlannedStage], file: Path) -> int:
+    """Write the outcomes so far, without weights, into one .tar.xz; returns how many.
+
+    The same outcomes give the same bytes.  Raises HydratronError where there is none.
+    """
+    places = [place for job, place in _jobs(planned) if finished(job.config, place)]
+    if not places:
+        raise HydratronError("no job of this profile has an outcome yet")
+    with replacing(file) as raw, tarfile.open(fileobj=raw, mode="w:xz") as archive:
+        for place in sorted(places):
+            for path in sorted(place.rglob("*")):
+                own = path.relative_to(place).parts
+                if path.is_file() and not any(fnmatch(p, s) for p in own for s in STAYS):
+                    archive.add(path, filter=_nobodys)
+    return len(places)
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without what differs from machine to machine."""
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member
+
+
+def carry_back(planned: Sequence[PlannedStage], source: Path) -> int:
+    """Take the outcomes of the planned jobs from a folder or from what `pack` wrote; returns how
+    many were new.
 
     Raises HydratronError where there is none of them, JobError where one is another job.
     """
+    if source.is_dir() or not source.exists():
+        return _take(planned, source)
+    with tempfile.TemporaryDirectory(prefix="hydratron-") as temporary:
+        try:
+            with tarfile.open(source) as archive:
+                archive.extractall(temporary, filter="data")
+        except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
+            raise HydratronError(f"{source}: cannot be unpacked: {error}") from None
+        return _take(planned, Path(temporary))
+
+
+def _take(planned: Sequence[PlannedStage], folder: Path) -> int:
     found = [
         (folder / place, place)
         for job, place in _jobs(planned)
@@ -70,7 +112,7 @@ def carry_back(planned: Sequence[PlannedStage], folder: Path) -> int:
     for there, here in found:
         if here.exists():
             clear(JobFolder(here))
-        shutil.copytree(there, here, dirs_exist_ok=True, ignore=STAYS)
+        shutil.copytree(there, here, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*STAYS))
     return len(found)
 
 
