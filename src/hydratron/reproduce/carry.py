@@ -67,7 +67,10 @@ def pack(planned: Sequence[PlannedStage], file: Path) -> int:
     places = [place for job, place in _jobs(planned) if finished(job.config, place)]
     if not places:
         raise HydratronError("no job of this profile has an outcome yet")
-    with replacing(file) as raw, tarfile.open(fileobj=raw, mode="w:xz") as archive:
+    with (
+        replacing(file) as raw,
+        tarfile.open(fileobj=raw, mode="w:xz", encoding="utf-8") as archive,
+    ):
         for place in sorted(places):
             for path in sorted(place.rglob("*")):
                 own = path.relative_to(place).parts
@@ -94,7 +97,7 @@ def carry_back(planned: Sequence[PlannedStage], source: Path) -> int:
         return _take(planned, source)
     with tempfile.TemporaryDirectory(prefix="hydratron-") as temporary:
         try:
-            with tarfile.open(source) as archive:
+            with tarfile.open(source, encoding="utf-8") as archive:
                 archive.extractall(temporary, filter="data")
         except (tarfile.TarError, EOFError, lzma.LZMAError) as error:
             raise HydratronError(f"{source}: cannot be unpacked: {error}") from None
