@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 import threading
 import time
@@ -85,7 +86,9 @@ def place(frame: FrameType) -> tuple[bool, str]:
 
     What waits, torch.distributed or the memory that ranks share, is not that line.
     """
-    waits, here = False, frame
+    # A Work of torch.distributed is no Python: who waits for one has no frame of it.
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    waits, here = ".wait(" in line, frame
     found: FrameType | None = frame
     while found is not None:
         waiting = str(found.f_globals.get("__name__", "")).startswith(WAITING)
