@@ -86,7 +86,7 @@ def _begin_imports(configs: Sequence[Config], overrides: Sequence[str]) -> None:
 
     elsewhere = any("hydra/launcher" in line for line in overrides)  # Jobs of other processes.
     if configs and not elsewhere and configs[0].launch.kind == "local":
-        warm_up(configs[0])
+        warm_up(configs[0], several=len(configs) > 1)
 
 
 def _run(overrides: Sequence[str], planned: Command, runner: Runner) -> int:

@@ -66,13 +66,16 @@ def launch(
                 process.close()
 
 
-def warm_up(config: Config, train: str = TRAIN) -> None:
-    """Let the imports of the job's ranks begin, which take seconds, before its inputs are there."""
-    warm.begin(_preload(config, train))
+def warm_up(config: Config, several: bool, train: str = TRAIN) -> None:
+    """Let the imports of the job's ranks begin, which take seconds, before its inputs are there.
+
+    The only job of a command imports its logger while it trains; `several` would each do so.
+    """
+    warm.begin(_preload(config, train, several))
 
 
-def _preload(config: Config, train: str) -> list[str]:
-    logger = WANDB if config.logger.kind == "wandb" else ()
+def _preload(config: Config, train: str, several: bool = True) -> list[str]:
+    logger = WANDB if config.logger.kind == "wandb" and several else ()
     return ["torch", "hydratron.launch.worker", train.split(":")[0], *logger]
 
 
