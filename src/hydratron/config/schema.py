@@ -60,6 +60,13 @@ class DataConfig:
     masking_prob: float = option(
         0.15, "BERT: share of the tokens that are predicted", above=0, maximum=0.5, fixed=True
     )
+    max_ngram: int = option(
+        3,
+        "BERT: most words in a row that are predicted; 0: pieces of words, each by itself",
+        minimum=0,
+        maximum=10,
+        fixed=True,
+    )
     num_workers: int = option(
         0,
         "processes per rank that read samples ahead; 0 reads within the step",

@@ -96,7 +96,7 @@ TASKS: dict[str, Row] = {
         "bert",
         learns="hydratron.tasks.masked:Masked",
         reads="hydratron.data.samples.assemble:bert_samples",
-        options=("masking_prob",),
+        options=("masking_prob", "max_ngram"),
         sentences=True,
         pretrains=True,
         guessing=FREQUENCIES,

@@ -73,7 +73,13 @@ def gpt_samples(corpus: Corpus, part: Part, seq_length: int, n: int, seed: int) 
 
 
 def bert_samples(
-    corpus: Corpus, part: Part, seq_length: int, n: int, seed: int, masking_prob: float = 0.15
+    corpus: Corpus,
+    part: Part,
+    seq_length: int,
+    n: int,
+    seed: int,
+    masking_prob: float = 0.15,
+    max_ngram: int = 3,
 ) -> BertSamples:
     """Pairs of segments with a share of their words masked, over shuffled documents."""
     asked = _asked(part, seq_length, n, seed)
@@ -83,7 +89,9 @@ def bert_samples(
         lambda: {"mapping": sentence_mapping(part, seq_length, seed, n)},
     )
     special = bert_tokens(corpus.path / TOKENIZER)
-    return BertSamples(part.dataset, arrays["mapping"], seq_length, special, seed, n, masking_prob)
+    mapping = arrays["mapping"]
+    masking = {"masking_prob": masking_prob, "max_ngram": max_ngram}
+    return BertSamples(part.dataset, mapping, seq_length, special, seed, n, **masking)
 
 
 def _asked(part: Part, seq_length: int, n: int, seed: int) -> dict[str, Any]:

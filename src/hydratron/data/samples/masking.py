@@ -27,11 +27,13 @@ def mask_tokens(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """What the model reads and what it is to predict, both [length].
 
-    [CLS] and [SEP] are never chosen, but words on both sides of one count as neighbours.
+    [CLS] and [SEP] are never chosen, but words on both sides of one count as neighbours.  With a
+    `max_ngram` of 0 each piece is chosen by itself, as the first BERT did (Devlin et al. 2018).
     """
     pieces = np.flatnonzero((tokens != special.cls) & (tokens != special.sep))
-    bounds = word_bounds(special.continuation[tokens[pieces]])
-    spans = choose_spans(bounds, budget, max_ngram, generator)
+    continuation = special.continuation[tokens[pieces]]
+    bounds = word_bounds(continuation) if max_ngram else np.arange(pieces.size + 1)
+    spans = choose_spans(bounds, budget, max(1, max_ngram), generator)
     chosen = [pieces[bounds[word] : bounds[word + n]] for word, n in spans]
     at = np.concatenate(chosen) if chosen else pieces[:0]
 

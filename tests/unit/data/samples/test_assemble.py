@@ -213,6 +213,23 @@ def test_a_job_reads_the_share_of_masked_tokens_that_it_names(tmp_path: Path) ->
     assert masked(0.4) == pytest.approx(2 * masked(0.2), rel=0.1)
 
 
+def test_a_job_predicts_words_in_a_row_as_it_names(tmp_path: Path) -> None:
+    documents = [[[10 + i] * 30] * 3 for i in range(30)]
+    splits = {"train": documents, "validation": documents}
+    folder = prepared_folder(
+        tmp_path / "s", splits, 300, level="sentence", tokenizer=json.dumps(WORDPIECE)
+    )
+
+    def neighbours(max_ngram: int) -> int:
+        content = {"model": {"architecture": "bert"}, "data": {"max_ngram": max_ngram}}
+        read = from_dict(content).reader
+        samples = training_samples(read, open_corpus(folder), 64, [20], seed=1)
+        predicted = [samples[i]["labels"] >= 0 for i in range(20)]
+        return sum(int((row[1:] & row[:-1]).sum()) for row in predicted)
+
+    assert neighbours(6) > 1.5 * neighbours(1)
+
+
 def test_documents_without_pairs_are_refused(tmp_path: Path) -> None:
     documents = [[[10] * 6]] * 4
     folder = prepared_folder(

@@ -137,3 +137,16 @@ def test_words_are_whole_even_across_a_separator() -> None:
         _, labels = mask_tokens(tokens, SPECIAL, 3, 1, np.random.RandomState(seed))
         words.add(tuple(np.flatnonzero(labels != -1).tolist()))
     assert words == {(1, 6), (2, 3, 5)}
+
+
+def test_without_ngrams_each_piece_is_chosen_by_itself() -> None:
+    """Two of the three pieces of a word may be read beside the one that is predicted."""
+    tokens = np.array([1, 10, 42, 43, 11, 2])
+    n, alone, parts = 3000, 0, 0
+    for seed in range(n):
+        _, labels = mask_tokens(tokens, SPECIAL, 1, 0, np.random.RandomState(seed))
+        (place,) = np.flatnonzero(labels != -1).tolist()
+        alone += place == 4
+        parts += place == 2
+    check_share(alone, n, 1 / 4)
+    check_share(parts, n, 1 / 4)
