@@ -89,8 +89,9 @@ def bert_samples(
         lambda: {"mapping": sentence_mapping(part, seq_length, seed, n)},
     )
     special = bert_tokens(corpus.path / TOKENIZER)
-    mapping, share = arrays["mapping"], masking_prob
-    return BertSamples(part.dataset, mapping, seq_length, special, seed, n, share, max_ngram)
+    return BertSamples(
+        part.dataset, arrays["mapping"], seq_length, special, seed, n, masking_prob, max_ngram
+    )
 
 
 def _asked(part: Part, seq_length: int, n: int, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -197,35 +198,29 @@ def test_sentences_give_bert_samples_of_their_own_documents(tmp_path: Path) -> N
     assert len(validation_samples(bert_samples, corpus, 24, 7)) == 7
 
 
-def test_a_job_reads_the_share_of_masked_tokens_that_it_names(tmp_path: Path) -> None:
+def _predicted(tmp_path: Path, **data: float) -> npt.NDArray[np.bool_]:
+    """Which places of 20 samples of a BERT's job are predicted, [20, 64]."""
     documents = [[[10 + i] * 30] * 3 for i in range(30)]
     splits = {"train": documents, "validation": documents}
-    folder = prepared_folder(
-        tmp_path / "s", splits, 300, level="sentence", tokenizer=json.dumps(WORDPIECE)
-    )
+    folder = tmp_path / "s"
+    if not folder.exists():
+        prepared_folder(folder, splits, 300, level="sentence", tokenizer=json.dumps(WORDPIECE))
+    read = from_dict({"model": {"architecture": "bert"}, "data": data}).reader
+    samples = training_samples(read, open_corpus(folder), 64, [20], seed=1)
+    return np.stack([samples[i]["labels"] >= 0 for i in range(20)])
 
+
+def test_a_job_reads_the_share_of_masked_tokens_that_it_names(tmp_path: Path) -> None:
     def masked(prob: float) -> int:
-        content = {"model": {"architecture": "bert"}, "data": {"masking_prob": prob}}
-        read = from_dict(content).reader
-        samples = training_samples(read, open_corpus(folder), 64, [20], seed=1)
-        return sum(int((samples[i]["labels"] >= 0).sum()) for i in range(20))
+        return int(_predicted(tmp_path, masking_prob=prob).sum())
 
     assert masked(0.4) == pytest.approx(2 * masked(0.2), rel=0.1)
 
 
 def test_a_job_predicts_words_in_a_row_as_it_names(tmp_path: Path) -> None:
-    documents = [[[10 + i] * 30] * 3 for i in range(30)]
-    splits = {"train": documents, "validation": documents}
-    folder = prepared_folder(
-        tmp_path / "s", splits, 300, level="sentence", tokenizer=json.dumps(WORDPIECE)
-    )
-
     def neighbours(max_ngram: int) -> int:
-        content = {"model": {"architecture": "bert"}, "data": {"max_ngram": max_ngram}}
-        read = from_dict(content).reader
-        samples = training_samples(read, open_corpus(folder), 64, [20], seed=1)
-        predicted = [samples[i]["labels"] >= 0 for i in range(20)]
-        return sum(int((row[1:] & row[:-1]).sum()) for row in predicted)
+        predicted = _predicted(tmp_path, max_ngram=max_ngram)
+        return int((predicted[:, 1:] & predicted[:, :-1]).sum())
 
     assert neighbours(6) > 1.5 * neighbours(1)
 
