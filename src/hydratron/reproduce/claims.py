@@ -24,9 +24,9 @@ Written by `hydratron reproduce` from `claims.yaml` and the verdicts in `*/resul
 
 - A scaled-down run judges the direction of a claim at the scale that its row names. It says nothing
   about the published number, nor about models of the published size.
-- A difference is REPRODUCED only where its 95 % interval over three seeds or more (in `splits`, over
-  steps or rounds of one run), in brackets, lies above 0, or above the limit that the criterion names;
-  NOT REPRODUCED where it lies below.
+- A difference is REPRODUCED only where its 95 % interval over three seeds or more (in `splits`,
+  over steps or rounds of one run), in brackets, lies above 0, or above the limit that the criterion
+  names; NOT REPRODUCED where it lies below.
 - PREDICTED: a model of the machine, fitted to the other published numbers, comes close to this
   one. Nothing was run for it.
 
