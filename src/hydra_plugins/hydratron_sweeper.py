@@ -10,7 +10,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 
 class PlannedSweeper(Sweeper):
@@ -27,9 +27,10 @@ class PlannedSweeper(Sweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        self.config = config
+        jobs: Sequence[Sequence[str]] = task_function.jobs  # type: ignore[attr-defined]
+        _without_idle(config, min(len(jobs), self.max_batch_size or len(jobs)))
+        self.config, self.jobs = config, jobs
         self.folder = Path(config.hydra.sweep.dir)
-        self.jobs: Sequence[Sequence[str]] = task_function.jobs  # type: ignore[attr-defined]
         self.launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -45,3 +46,14 @@ class PlannedSweeper(Sweeper):
             ended = self.launcher.launch(batch, initial_job_idx=first)
             returned.append([job.return_value for job in ended])
         return returned
+
+
+def _without_idle(config: DictConfig, jobs: int) -> None:
+    """No more processes of joblib's than jobs: one that never had a job dies of Ctrl-C, and then
+    joblib kills the others, whose jobs are being saved."""
+    launcher = config.hydra.launcher
+    if "n_jobs" in launcher:
+        from joblib import effective_n_jobs
+
+        with open_dict(launcher), read_write(launcher):
+            launcher.n_jobs = min(effective_n_jobs(launcher.n_jobs), jobs)

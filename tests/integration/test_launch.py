@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 
 from hydratron.config.load import dump
@@ -222,7 +223,6 @@ def test_the_callers_script_is_not_run_again(tmp_path: Path) -> None:
 
 
 def test_jobs_run_inside_joblib_workers(tmp_path: Path) -> None:
-    joblib = pytest.importorskip("joblib", reason="hydra's joblib launcher is not installed")
     config = small_config(tmp_path)
     jobs = [joblib.delayed(run)(config, tmp_path / str(n), "complete") for n in range(4)]
     results = joblib.Parallel(n_jobs=2)(jobs)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hydratron.config.schema import Config
     from hydratron.data.corpus import Corpus
     from hydratron.interop.initial import Initial
+    from hydratron.launch.beside import Request
 
 
 def build_parser() -> Parser:
@@ -91,13 +92,9 @@ def _begin_imports(configs: Sequence[Config], overrides: Sequence[str]) -> None:
 
 def _run(overrides: Sequence[str], planned: Command, runner: Runner) -> int:
     """Run the jobs and report on them; returns the command's exit code."""
-    from hydratron.config.task import run_planned
-    from hydratron.launch.supervision import sigterm_raises
-
     folder = claim(planned)
     try:
-        with sigterm_raises():
-            code = run_planned(runner, planned, overrides, folder)
+        code = _launch(overrides, planned, runner, folder)
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == REQUEUE:
@@ -111,6 +108,20 @@ def _run(overrides: Sequence[str], planned: Command, runner: Runner) -> int:
         place = _typed(planned.place(folder))
         complain(f"{said}; the same command with {place} goes on where it stopped")
     return code
+
+
+def _launch(overrides: Sequence[str], planned: Command, runner: Runner, folder: Path) -> int:
+    """Let the launcher run the jobs; returns Hydra's exit code, or that of a signal."""
+    from hydratron.config.task import run_planned
+    from hydratron.launch import beside
+    from hydratron.launch.supervision import sigterm_raises
+
+    if not planned.beside:
+        with sigterm_raises():
+            return run_planned(runner, planned, overrides, folder)
+    with beside.heard() as request:
+        runner = dataclasses.replace(runner, request=request)
+        return run_planned(runner, planned, overrides, folder)
 
 
 def _requeued(planned: Command) -> str:
@@ -229,8 +240,17 @@ class Runner:
     prepared: dict[str, str]
     starts: dict[str, Initial] = dataclasses.field(default_factory=dict)
     results: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    request: Request | None = None
+    """Of a command whose jobs run beside each other."""
 
     def __call__(
+        self, config: Config, folder: Path, overrides: list[str], number: int
+    ) -> dict[str, Any]:
+        if self.request is None:
+            return self._run(config, folder, overrides, number)
+        return self.request.followed(lambda: self._run(config, folder, overrides, number))
+
+    def _run(
         self, config: Config, folder: Path, overrides: list[str], number: int
     ) -> dict[str, Any]:
         from hydratron.launch.progress import Position

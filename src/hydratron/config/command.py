@@ -14,6 +14,7 @@ from hydratron.config.naming import Label
 from hydratron.config.schema import Config
 
 RUN_DIR, SWEEP_DIR, SUBDIR = "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"
+BASIC, JOBLIB = "basic", "joblib"
 PLANNED = "hydra_plugins.hydratron_sweeper.PlannedSweeper"
 
 
@@ -51,7 +52,7 @@ class Command:
     `folder` is the sweep's, or the job's own when `hydra.run.dir` names one (`own_folder`).
     `fresh`: the folder is named by the time and must not exist yet.  `open_ended`: a sweeper that
     decides as it goes; `jobs` then holds the base configuration alone, and `subdir` is the pattern
-    of its jobs' names.  `here`: jobs run on this host, for all that Hydra says.
+    of its jobs' names.  `launcher` is Hydra's choice of who starts its jobs.
     """
 
     jobs: list[PlannedJob]
@@ -61,7 +62,17 @@ class Command:
     fresh: bool
     open_ended: bool
     subdir: str = ""
-    here: bool = True
+    launcher: str = BASIC
+
+    @property
+    def here(self) -> bool:
+        """Whether jobs run on this host one after another, for all that Hydra says."""
+        return self.launcher == BASIC
+
+    @property
+    def beside(self) -> bool:
+        """Whether they run in processes of this one, several at a time."""
+        return self.launcher == JOBLIB
 
     def job_folders(self, folder: Path) -> list[Path]:
         """Where each planned job goes when the sweep's folder is `folder`."""

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hydratron.config import folders
 from hydratron.config import overrides as grammar
-from hydratron.config.command import RUN_DIR, SUBDIR, SWEEP_DIR, Command, PlannedJob
+from hydratron.config.command import BASIC, RUN_DIR, SUBDIR, SWEEP_DIR, Command, PlannedJob
 from hydratron.config.compose import (
     Composer,
     composer,
@@ -33,7 +33,7 @@ from hydratron.config.sweeps import Sweep
 from hydratron.config.validate import problems
 from hydratron.errors import ConfigError, Problem
 
-SWEEPER, LAUNCHER, BASIC = "hydra/sweeper", "hydra/launcher", "basic"
+SWEEPER, LAUNCHER = "hydra/sweeper", "hydra/launcher"
 
 
 @dataclass(frozen=True)
@@ -154,8 +154,8 @@ def _placed(
         raise ConfigError([Problem(SWEEP_DIR if multirun else RUN_DIR, "", expected)])
     if multirun:
         folder = Path(str(node.dir)).expanduser()
-        here = base.hydra.runtime.choices[LAUNCHER] == BASIC
-        return Command(planned, folder, True, False, fresh, open_ended, pattern, here)
+        launcher = base.hydra.runtime.choices[LAUNCHER]
+        return Command(planned, folder, True, False, fresh, open_ended, pattern, launcher)
     folder = Path(planned[0].name).expanduser()
     job = replace(planned[0], name=folder.name)
     own_folder = "${hydratron_job" not in pattern

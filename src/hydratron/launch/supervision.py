@@ -77,13 +77,17 @@ def sigterm_raises() -> Iterator[None]:
     """Let SIGTERM unwind the stack, so that the ranks are ended in order.
 
     SIGHUP, of a terminal that is closed, does the same; so does SIGUSR1, with a code of its own: a
-    scheduler says that the time is nearly over.  What is ignored (nohup) stays ignored.
+    scheduler says that the time is nearly over.  The first is enough: another, which may come from
+    the same scheduler, does not take from the ranks the time to save.  What is ignored (nohup)
+    stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def raise_exit(number: int, frame: FrameType | None) -> None:
+        for other in heard:
+            signal.signal(other, signal.SIG_IGN)
         raise SystemExit(SIGNALLED + (number if number == signal.SIGUSR1 else signal.SIGTERM))
 
     heard = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
