@@ -57,11 +57,17 @@ class Request:
             with sigterm_raises(), self._watched():
                 return work()
         except SystemExit:
-            if self._gone():
-                os._exit(1)  # It would wait for minutes for a next job.
             return {"status": "preempted"}
         finally:
             mine.unlink(missing_ok=True)
+            self._end_with_the_command()
+
+    def _end_with_the_command(self) -> None:
+        """Begin nothing more where it was asked to end, or has ended: joblib's kill comes soon."""
+        while self.asked.exists() and not self._gone():
+            time.sleep(POLL_SECONDS)
+        if self._gone():
+            os._exit(1)  # Else it would wait for minutes for a next job.
 
     def _gone(self) -> bool:
         return os.getppid() != self.command
@@ -115,7 +121,9 @@ def heard() -> Iterator[Request]:
                 raise KeyboardInterrupt
             raise SystemExit(SIGNALLED + (number if number == signal.SIGUSR1 else signal.SIGTERM))
 
-        heard = [n for n in (*ENDING, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
+        here = threading.current_thread() is threading.main_thread()
+        known = (*ENDING, signal.SIGINT) if here else ()
+        heard = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
         before = {number: signal.signal(number, ask) for number in heard}
         try:
             yield request

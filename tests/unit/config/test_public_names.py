@@ -9,6 +9,7 @@ from pathlib import Path
 from hydra import compose
 
 import hydratron.config.plan as module
+from hydratron.config.command import BASIC
 from hydratron.config.compose import CONFIG_NAME, composer
 
 FILES = sorted(Path(module.__file__).parent.glob("*.py"))
@@ -37,7 +38,7 @@ def test_no_private_name_is_used() -> None:
 def test_hydra_still_calls_its_own_sweeper_basic() -> None:
     with composer():
         choices = compose(CONFIG_NAME, return_hydra_config=True).hydra.runtime.choices
-    assert choices.get(module.SWEEPER) == module.BASIC, (
-        f"Hydra's default sweeper is no longer {module.SWEEPER}={module.BASIC}: every sweep would "
+    assert choices.get(module.SWEEPER) == BASIC, (
+        f"Hydra's default sweeper is no longer {module.SWEEPER}={BASIC}: every sweep would "
         "be taken for one that decides as it goes, and planned as its first job alone"
     )
