@@ -17,6 +17,13 @@ from hydratron.launch import worker
 from tests.helpers.jobs import TRAINS
 
 ROOT = Path(__file__).parents[2]
+# `hydratron`.  A test run in the background ignores Ctrl-C, and so would the command after it.
+COMMAND = """if True:
+    import signal, sys
+    from hydratron.cli import main
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.exit(main())
+"""
 
 
 def python(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:

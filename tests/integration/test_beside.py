@@ -12,18 +12,11 @@ import pytest
 
 from hydratron.job import JobFolder
 from tests.helpers.jobs import descendants, living, wait_until
-from tests.helpers.launchers import python
+from tests.helpers.launchers import COMMAND, python
 from tests.helpers.prepared import synthetic_prepared
 
 pytestmark = pytest.mark.fault
 
-# A test run in the background ignores Ctrl-C, and so would the command after it.
-COMMAND = """if True:
-    import signal, sys
-    from hydratron.cli import main
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(main())
-"""
 OPTIONS = (
     "model=gpt_pico", "model.seq_length=16", "logger=none", "trainer.max_steps=100000",
     "trainer.global_batch_size=1", "trainer.val_every_n_steps=100000", "trainer.val_samples=1",

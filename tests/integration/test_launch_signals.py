@@ -14,17 +14,11 @@ import pytest
 from hydratron.config.load import dump
 from hydratron.job import JobFolder, read_json
 from tests.helpers.jobs import TRAINS, descendants, living, small_config, wait_until
-from tests.helpers.launchers import python, ranks_run, start_launcher
+from tests.helpers.launchers import COMMAND, python, ranks_run, start_launcher
 from tests.helpers.prepared import synthetic_prepared
 
 pytestmark = pytest.mark.fault
 
-COMMAND = """if True:
-    import signal, sys
-    from hydratron.cli import main
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    sys.exit(main())
-"""
 OPTIONS = ("model=gpt_pico", "model.seq_length=16", "trainer.max_steps=4", "logger=none")
 KINDS = ("local", "torchrun")
 
