@@ -19,8 +19,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
-from hydratron.job import SIGNALLED
-from hydratron.launch.supervision import ENDING, sigterm_raises
+from hydratron.launch.supervision import ENDING, ended_by, handled, sigterm_raises
 
 POLL_SECONDS = 0.25
 # A launcher gives its ranks 30 seconds to save.
@@ -104,7 +103,7 @@ def _leave_signals_to_the_command() -> None:
 def heard() -> Iterator[Request]:
     """In the command: a signal ends the jobs, and then the block as `sigterm_raises` does.
 
-    A second Ctrl-C does not wait for them.  What is ignored (nohup) stays ignored.
+    A second Ctrl-C does not wait for them.
     """
     with TemporaryDirectory(prefix="hydratron-") as folder:
         request = Request(Path(folder), os.getpid())
@@ -119,14 +118,7 @@ def heard() -> Iterator[Request]:
                 return
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
-            raise SystemExit(SIGNALLED + (number if number == signal.SIGUSR1 else signal.SIGTERM))
+            raise ended_by(number)
 
-        here = threading.current_thread() is threading.main_thread()
-        known = (*ENDING, signal.SIGINT) if here else ()
-        heard = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, ask) for number in heard}
-        try:
+        with handled((*ENDING, signal.SIGINT), ask):
             yield request
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)

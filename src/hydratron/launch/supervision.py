@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -73,27 +73,43 @@ def remove_logs(folder: JobFolder, node: int, empty: bool = False) -> None:
 
 
 @contextmanager
-def sigterm_raises() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that the ranks are ended in order.
+def handled(
+    numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    """The signals have this handler in the block; what is ignored (nohup) stays ignored.
 
-    SIGHUP, of a terminal that is closed, does the same; so does SIGUSR1, with a code of its own: a
-    scheduler says that the time is nearly over.  The first is enough: another, which may come from
-    the same scheduler, does not take from the ranks the time to save.  What is ignored (nohup)
-    stays ignored.
+    Nothing happens in another than the main thread, which alone can set handlers.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-
-    def raise_exit(number: int, frame: FrameType | None) -> None:
-        for other in heard:
-            signal.signal(other, signal.SIG_IGN)
-        raise SystemExit(SIGNALLED + (number if number == signal.SIGUSR1 else signal.SIGTERM))
-
-    heard = [n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, raise_exit) for number in heard}
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heard}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def ended_by(number: int) -> SystemExit:
+    """What ends a launcher at one of the signals `ENDING`; SIGUSR1 has a code of its own."""
+    return SystemExit(SIGNALLED + (number if number == signal.SIGUSR1 else signal.SIGTERM))
+
+
+@contextmanager
+def sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM unwind the stack, so that the ranks are ended in order.
+
+    SIGHUP, of a terminal that is closed, does the same, and so does SIGUSR1, by which a scheduler
+    says that the time is nearly over.  The first is enough: another, which may come from the same
+    scheduler, does not take from the ranks the time to save.
+    """
+
+    def raise_exit(number: int, frame: FrameType | None) -> None:
+        for other in ENDING:
+            signal.signal(other, signal.SIG_IGN)
+        raise ended_by(number)
+
+    with handled(ENDING, raise_exit):
+        yield
